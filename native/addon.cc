@@ -1,0 +1,17 @@
+// Puts the addon together; each area registers what src/native.ts declares for it.
+#include <napi.h>
+
+namespace understudy {
+void InitLibvirt(Napi::Env env, Napi::Object exports);
+void InitMemory(Napi::Env env, Napi::Object exports);
+void InitNet(Napi::Env env, Napi::Object exports);
+}  // namespace understudy
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  understudy::InitLibvirt(env, exports);
+  understudy::InitMemory(env, exports);
+  understudy::InitNet(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(understudy, Init)

@@ -1,0 +1,343 @@
+/**
+ * Everything the native addon offers, declared once. Nothing else loads the addon.
+ *
+ * The addon holds no policy: it executes, measures and reports. Objects with a `close()`
+ * (or `detach()`) throw on every later call. Every asynchronous call runs on a thread of its
+ * own and never blocks the event loop. Failures of system calls are errors with `code`
+ * (`EBUSY`, …) and `syscall`; failures of libvirt carry `libvirtCode` and `libvirtDomain`.
+ */
+import { createRequire } from 'node:module';
+
+declare const boundaryBrand: unique symbol;
+/** An opaque native listener that is told, inside the pause, that an epoch has closed. */
+export type NativeBoundary = { readonly [boundaryBrand]: true };
+
+// ---------------------------------------------------------------- libvirt
+
+export interface NativeLifecycleEvent {
+  domain: string;
+  uuid: string;
+  /** virDomainEventType */
+  event: number;
+  /** virDomainEvent*DetailType of that event */
+  detail: number;
+}
+
+export interface NativeDomainRef {
+  name: string;
+  uuid: string;
+  /** -1 when the domain is not running */
+  id: number;
+}
+
+export interface NativeLibvirt {
+  /** libvirt library version, major * 1,000,000 + minor * 1,000 + release (virGetVersion). */
+  libraryVersion(): number;
+  /**
+   * Opens a connection with keepalive on. `onClosed` is called once when libvirt reports the
+   * connection dead (virConnectRegisterCloseCallback), with virConnectCloseReason.
+   */
+  open(options: {
+    uri: string;
+    keepaliveIntervalS: number;
+    keepaliveCount: number;
+    onClosed: (reason: number) => void;
+  }): Promise<NativeConnection>;
+}
+
+export interface NativeConnection {
+  close(): Promise<void>;
+  isAlive(): Promise<boolean>;
+  /** QEMU's version in the same form as libraryVersion (virConnectGetVersion). */
+  hypervisorVersion(): Promise<number>;
+  libvirtVersion(): Promise<number>;
+  hostname(): Promise<string>;
+  capabilities(): Promise<string>;
+  domainCapabilities(options: {
+    emulator?: string;
+    arch?: string;
+    machine?: string;
+    virtType?: string;
+  }): Promise<string>;
+  /** virConnectCompareHypervisorCPU: -1 error … 0 incompatible, 1 identical, 2 superset. */
+  compareHypervisorCpu(options: {
+    emulator?: string;
+    arch?: string;
+    machine?: string;
+    virtType?: string;
+    cpuXml: string;
+    flags: number;
+  }): Promise<number>;
+  /** virConnectListAllDomains flags. */
+  listDomains(flags: number): Promise<NativeDomainRef[]>;
+  lookupByName(name: string): Promise<NativeDomain>;
+  lookupByUuid(uuid: string): Promise<NativeDomain>;
+  createXml(xml: string, flags: number): Promise<NativeDomain>;
+  defineXml(xml: string, flags: number): Promise<NativeDomain>;
+  /** Lifecycle events of all domains, until `close()`; one subscription per connection. */
+  onLifecycle(listener: (event: NativeLifecycleEvent) => void): Promise<void>;
+}
+
+export interface NativeDomain {
+  readonly name: string;
+  readonly uuid: string;
+  /** -1 when not running. */
+  id(): Promise<number>;
+  /** virDomainGetXMLDesc flags (VIR_DOMAIN_XML_*). */
+  xml(flags: number): Promise<string>;
+  /** virDomainGetState. */
+  state(): Promise<{ state: number; reason: number }>;
+  isPersistent(): Promise<boolean>;
+  /** Starts a defined domain (virDomainCreateWithFlags). */
+  create(flags: number): Promise<void>;
+  suspend(): Promise<void>;
+  resume(): Promise<void>;
+  destroy(flags: number): Promise<void>;
+  undefine(flags: number): Promise<void>;
+  /** virDomainQemuMonitorCommand; flags 0 = QMP, 1 = HMP. The reply as QEMU gave it. */
+  monitorCommand(command: string, flags: number): Promise<string>;
+  /** The same with descriptors passed to and received from QEMU. */
+  monitorCommandWithFiles(
+    command: string,
+    descriptors: readonly number[],
+    flags: number,
+  ): Promise<{ reply: string; descriptors: number[] }>;
+}
+
+// ----------------------------------------------------------------- memory
+
+/** One RAM block of the guest, as QEMU mapped it, and where it lies in the replica's address space. */
+export interface NativeRamRange {
+  /** Address inside QEMU; page-aligned. */
+  hva: bigint;
+  bytes: number;
+  /** Offset in the replica's flat address space; page-aligned; ranges do not overlap. */
+  replicaOffset: number;
+}
+
+export interface NativeSelfTest {
+  ok: boolean;
+  /** Which step failed ("userfaultfd", "UFFDIO_API", "PAGEMAP_SCAN", "wrong-pages", "ptrace", …) and why. */
+  failedStep?: string;
+  reason?: string;
+}
+
+/** Durations are microseconds, on CLOCK_MONOTONIC. */
+export interface NativeCapture {
+  epoch: number;
+  /**
+   * `complete`: the gate is drained, the guest runs again.
+   * `partial`: staging is full, the gate is still held and the guest stands still: encode what
+   * is staged, ship it, then call `captureRest`.
+   */
+  status: 'complete' | 'partial';
+  dirtyPages: number;
+  dirtyRanges: number;
+  stagedBytes: number;
+  /** From the call to the gate's first byte. */
+  gateUs: number;
+  boundaryUs: number;
+  scanUs: number;
+  copyUs: number;
+  /** From the end of our work to the gate's end of file: QEMU writing the rest of the device state. */
+  drainUs: number;
+  /** From the gate's first byte to its end of file. */
+  pauseUs: number;
+  /** CLOCK_MONOTONIC of the gate's first byte, ns. */
+  pausedAtNs: bigint;
+  /** What came through the gate; empty while `partial`. */
+  deviceState: Buffer;
+}
+
+export interface NativeEncoded {
+  /** Bytes of the chunk written into the caller's buffer; 0 only when nothing was left. */
+  bytes: number;
+  /** Pages the chunk stands for: data + zero. */
+  dataPages: number;
+  zeroPages: number;
+  /** Dirty pages left out because the replica has the same content already. */
+  unchangedPages: number;
+  /** True when this was the last chunk of the round or epoch. */
+  done: boolean;
+}
+
+export interface NativeGuestMemory {
+  readonly pageBytes: number;
+  /** Sum of the ranges. */
+  readonly ramBytes: number;
+  /**
+   * The critical section, on its own thread: wait (at most `firstByteTimeoutMs`) for the
+   * gate's first byte, tell every boundary that `epoch` has closed, scan + re-protect,
+   * copy into staging (`copy: 'staged'`) or only remember the ranges (`copy: 'live'`, used by
+   * sync: they are read later while the guest runs, which is exact because a page that
+   * changes after the pause is reported by the next scan), drain the gate to end of file
+   * (at most `drainTimeoutMs` without progress). The reading end `gateFd` stays the caller's.
+   * On any failure after the scan the ranges are carried into the next capture, so no
+   * page is ever lost; the gate is left for the caller to close, which resumes the guest.
+   */
+  capture(options: {
+    gateFd: number;
+    epoch: number;
+    copy: 'staged' | 'live';
+    boundaries: readonly NativeBoundary[];
+    firstByteTimeoutMs: number;
+    drainTimeoutMs: number;
+    deviceStateBytesMax: number;
+  }): Promise<NativeCapture>;
+  /** Goes on after `partial`: same gate, same options. */
+  captureRest(): Promise<NativeCapture>;
+  /**
+   * The same scan and copy for a guest that the caller has already stopped (no gate).
+   * Same `partial` rule.
+   */
+  captureStopped(options: {
+    epoch: number;
+    copy: 'staged' | 'live';
+    boundaries: readonly NativeBoundary[];
+  }): Promise<NativeCapture>;
+  /**
+   * Writes the next chunk (native/memory/chunk.h describes its layout) of what was captured
+   * into `into` and returns how much; call until `done`. Zero pages travel as runs without
+   * data; pages whose content the replica has already (128-bit seeded hash per page) are left out.
+   */
+  encodeInto(into: Buffer): Promise<NativeEncoded>;
+  /** The captured epoch did not reach the backup: its ranges are carried into the next capture. */
+  abandon(): void;
+  /** The replica starts from nothing: forget what it holds and let the next capture report every page. */
+  forgetReplica(): void;
+  /** XXH3-128 of all RAM (guest must stand still to mean anything); for tests and verification. */
+  digest(): Promise<string>;
+  /** Unregisters, closes the userfaultfd on both sides; QEMU is as it was found. */
+  detach(): Promise<void>;
+}
+
+export interface NativeReplica {
+  readonly ramBytes: number;
+  /** Throws unless every run of the chunk lies inside the replica and its length adds up; touches nothing. */
+  validate(chunk: Buffer): { dataPages: number; zeroPages: number };
+  /** Writes validated chunks, in order, into the standby's RAM, on a thread. */
+  apply(chunks: readonly Buffer[]): Promise<{ dataPages: number; zeroPages: number; us: number }>;
+  digest(): Promise<string>;
+  close(): void;
+}
+
+export interface NativeHasher {
+  update(bytes: Buffer): void;
+  /** 32 hex digits. */
+  digest(): string;
+}
+
+export interface NativeMemory {
+  /** Tries userfaultfd WP_ASYNC + PAGEMAP_SCAN + injection on a scratch child, checking the pages it reports. */
+  selfTest(): Promise<NativeSelfTest>;
+  attach(options: {
+    pid: number;
+    ranges: readonly NativeRamRange[];
+    stagingBytes: number;
+    /** Threads for scan and copy, used only when the work is large enough to pay. */
+    threads: number;
+  }): Promise<NativeGuestMemory>;
+  /** Maps the standby's memfd-backed RAM blocks read-write, shared. */
+  openReplica(options: {
+    blocks: readonly { path: string; bytes: number; replicaOffset: number }[];
+  }): NativeReplica;
+  /** Incremental XXH3-128. */
+  hasher(): NativeHasher;
+  /** Plain copies of `bytes` in `pages`-sized pieces, best of `rounds`, in microseconds: the floor that benches print. */
+  measureMemcpy(options: { bytes: number; rounds: number }): Promise<number[]>;
+}
+
+// ------------------------------------------------------------------ gate
+
+export interface NativeGate {
+  /** The reading end, non-blocking. */
+  readonly readFd: number;
+  /** For QEMU to open: `/proc/PID/fd/N` of the pipe's writing end, or the FIFO's path. */
+  readonly path: string;
+  /** Closes every end; a QEMU that is blocked in it gets EPIPE and resumes its guest. */
+  close(): void;
+}
+
+// -------------------------------------------------------------------- net
+
+export interface NativeHoldStats {
+  /** The epoch that frames are now tagged with. */
+  openEpoch: number;
+  heldPackets: number;
+  heldBytes: number;
+  heldPacketsMax: number;
+  heldBytesMax: number;
+  releasedPackets: number;
+  releasedBytes: number;
+  /** Refused because a limit was reached. */
+  overflowPackets: number;
+  /** Thrown away by dropAll. */
+  droppedPackets: number;
+  /** Frames the bridge port did not take (write failed). */
+  writeErrors: number;
+  /** CLOCK_MONOTONIC ns of the arrival of the oldest held frame; 0n when none. */
+  oldestHeldNs: bigint;
+}
+
+export interface NativeTapHolder {
+  readonly readTap: string;
+  readonly bridgeTap: string;
+  /** Give this to `capture`. */
+  readonly boundary: NativeBoundary;
+  /** Closes `epoch` outside a capture (guest must stand still, or exactness does not matter). */
+  closeEpoch(epoch: number): void;
+  /** Writes every frame of epochs up to and including `epoch` to the bridge port, in order; resolves with their number. */
+  release(epoch: number): Promise<number>;
+  /** Throws away everything held; returns how many frames. */
+  dropAll(): number;
+  /** true: frames pass at once and unheld (start and end of protection only). */
+  setPassing(passing: boolean): void;
+  stats(): NativeHoldStats;
+  /** IPv4 and IPv6 addresses seen as source in the guest's own frames, with their MAC; at most 32. */
+  addresses(): { mac: string; address: string }[];
+  /** Stops the thread, closes both taps (which removes them); held frames are gone. */
+  close(): Promise<void>;
+}
+
+export interface NativeNet {
+  /**
+   * Makes the two taps of the split port (IFF_VNET_HDR, offloads on) and starts the holder's
+   * thread, holding from its first frame, open epoch `epoch`.
+   */
+  openTapHolder(options: {
+    readTap: string;
+    bridgeTap: string;
+    epoch: number;
+    limitPackets: number;
+    limitBytes: number;
+    /** Called once when the hold goes from empty to non-empty. */
+    onWaiting: () => void;
+    /** Called once at each first overflow after a release, and when a tap fails. */
+    onTrouble: (trouble: { kind: 'overflow' | 'tap-failed'; reason: string }) => void;
+  }): NativeTapHolder;
+  /**
+   * Sends from `ifname` what tells the network where `mac` lives: RARP always, gratuitous ARP
+   * (request form) per IPv4 address, unsolicited neighbour advertisement (override flag) per IPv6
+   * address. Source MAC of every frame is `mac`.
+   */
+  announce(options: {
+    ifname: string;
+    mac: string;
+    addresses: readonly string[];
+  }): { frames: number };
+}
+
+export interface NativeAddon {
+  libvirt: NativeLibvirt;
+  memory: NativeMemory;
+  /**
+   * A pipe (shrunk to one page) for the pause gate. With `fifoPath`, a FIFO there that `ownerUid`
+   * may open, for a QEMU that may not open our /proc entry.
+   */
+  openGate(options: { fifoPath?: string; ownerUid?: number }): NativeGate;
+  net: NativeNet;
+}
+
+export const native = createRequire(import.meta.url)(
+  '../native/build/Release/understudy.node',
+) as NativeAddon;
