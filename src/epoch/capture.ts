@@ -1,0 +1,69 @@
+/** One pause, whatever its source: closes the epoch, captures, ships with the guest paused when staging is too small. */
+import type { NativeBoundary, NativeCapture, NativeGuestMemory } from '../native.js';
+import { DEVICE_STATE_BYTES_MAX } from '../wire/limits.js';
+import { PAUSE_DRAIN_TIMEOUT_MS, PAUSE_FIRST_BYTE_TIMEOUT_MS } from './limits.js';
+import type { PauseResult, PauseSource } from './pause-source.js';
+
+export interface CaptureRequest {
+  epoch: number;
+  copy: 'staged' | 'live';
+  boundaries: readonly NativeBoundary[];
+  /** Called, guest paused, each time staging is full; must have encoded everything when it resolves. */
+  onStagingFull: () => Promise<void>;
+}
+
+export interface PausedCapture extends PauseResult {
+  /** Staging was too small at least once. */
+  shippedPaused: boolean;
+}
+
+export async function captureEpoch(
+  memory: NativeGuestMemory,
+  pause: PauseSource,
+  request: CaptureRequest,
+): Promise<PausedCapture> {
+  let shippedPaused = false;
+  const { epoch, copy, boundaries } = request;
+  const result = await pause.pauseAndCapture(async ({ gateFd }) => {
+    const parts: NativeCapture[] = [
+      gateFd === undefined
+        ? await memory.captureStopped({ epoch, copy, boundaries })
+        : await memory.capture({
+            gateFd,
+            epoch,
+            copy,
+            boundaries,
+            firstByteTimeoutMs: PAUSE_FIRST_BYTE_TIMEOUT_MS,
+            drainTimeoutMs: PAUSE_DRAIN_TIMEOUT_MS,
+            deviceStateBytesMax: DEVICE_STATE_BYTES_MAX,
+          }),
+    ];
+    while (parts.at(-1)?.status === 'partial') {
+      shippedPaused = true;
+      await request.onStagingFull();
+      parts.push(await memory.captureRest());
+    }
+    return joined(parts);
+  });
+  return { ...result, shippedPaused };
+}
+
+/** Sums what several partial captures of one pause measured. */
+function joined(parts: readonly NativeCapture[]): NativeCapture {
+  const sum = (value: (part: NativeCapture) => number): number =>
+    parts.reduce((total, part) => total + value(part), 0);
+  const first = parts[0] as NativeCapture;
+  const last = parts.at(-1) as NativeCapture;
+  return {
+    ...last,
+    dirtyPages: sum((part) => part.dirtyPages),
+    dirtyRanges: sum((part) => part.dirtyRanges),
+    stagedBytes: sum((part) => part.stagedBytes),
+    gateUs: first.gateUs,
+    boundaryUs: first.boundaryUs,
+    scanUs: sum((part) => part.scanUs),
+    copyUs: sum((part) => part.copyUs),
+    pausedAtNs: first.pausedAtNs,
+    pauseUs: parts.length === 1 ? first.pauseUs : last.pauseUs,
+  };
+}

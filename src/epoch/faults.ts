@@ -1,0 +1,14 @@
+/**
+ * The one list of planted faults: each breaks a promise on purpose, so that a test can show that
+ * it would notice. Only an agent started with `--unsafe-allow-faults` accepts them.
+ */
+export const FAULTS = {
+  'hold-open': 'Output passes unheld while the domain is said to be protected.',
+  'drop-range': 'One dirty range of every tenth checkpoint is not shipped.',
+} as const;
+
+export type Fault = keyof typeof FAULTS;
+
+export function isFault(name: string): name is Fault {
+  return Object.hasOwn(FAULTS, name);
+}

@@ -1,0 +1,31 @@
+/** Limits of the epoch loop and of the replica. */
+
+/** Staging on the primary: what one pause may copy before the epoch is shipped with the guest paused. */
+export const STAGING_BYTES_DEFAULT = 256 * 1024 * 1024;
+
+/** How long the first byte of the device state may take; QEMU drains and flushes disks before it. */
+export const PAUSE_FIRST_BYTE_TIMEOUT_MS = 5_000;
+
+/** Longest time without progress while the gate drains before it is closed, which resumes the guest. */
+export const PAUSE_DRAIN_TIMEOUT_MS = 2_000;
+
+/** Chunk frames in flight between encoder and kernel. */
+export const SHIP_FRAMES = 3;
+
+/** Sync stops when a round leaves this little: it fits one pause without being felt. */
+export const SYNC_SMALL_PAGES = 4_096;
+
+/** Sync rounds at most; a guest that dirties faster than the link carries never converges. */
+export const SYNC_ROUNDS_MAX = 8;
+
+/** A round that leaves more than this part of the one before does not converge: go on to epochs. */
+export const SYNC_CONVERGING_RATIO = 0.7;
+
+/** Sync chunks that may wait for the replica before the connection is paused. */
+export const SYNC_APPLY_BYTES_MAX = 32 * 1024 * 1024;
+
+/** Pauses that fail in a row (monitor busy, …) before the session gives up. */
+export const PAUSE_FAILURES_MAX = 5;
+
+/** Epoch records kept for status, percentiles and plots. */
+export const EPOCH_RECORDS_MAX = 20_000;

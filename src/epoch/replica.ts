@@ -1,0 +1,156 @@
+/**
+ * The backup's side of an epoch: stage, verify, commit, apply.
+ *
+ * A checkpoint touches the replica only when all of it has arrived with the right digest; then
+ * it is committed and applied in order. What is incomplete can be thrown away at any time.
+ */
+import type { NativeHasher, NativeReplica } from '../native.js';
+import { wireError } from '../wire/errors.js';
+import type { Message } from '../wire/messages.js';
+import { epochError } from './errors.js';
+import { SYNC_APPLY_BYTES_MAX } from './limits.js';
+
+export interface CommittedCheckpoint {
+  readonly epoch: number;
+  readonly deviceState: Buffer;
+  readonly addresses: Message<'checkpoint'>['addresses'];
+}
+
+interface Incomplete {
+  epoch: number;
+  chunks: Buffer[];
+  bytes: number;
+  hasher: NativeHasher;
+  deviceState: Buffer | undefined;
+}
+
+export interface ReplicaDependencies {
+  replica: NativeReplica;
+  newHasher: () => NativeHasher;
+  /** Gets chunk buffers back once they are applied or thrown away. */
+  recycle: (chunk: Buffer) => void;
+  /** The replica can no longer be trusted. Once. */
+  onApplyFailed: (error: Error) => void;
+}
+
+export class ReplicaReceiver {
+  #committed: CommittedCheckpoint | undefined;
+  #incomplete: Incomplete | undefined;
+  #applying: Promise<void> = Promise.resolve();
+  #applyFailure: Error | undefined;
+  #syncBytesWaiting = 0;
+  syncBytes = 0;
+  appliedEpoch = 0;
+
+  /** `stagingBytesMax`: a checkpoint holds each page at most once, so the guest's RAM bounds it. */
+  constructor(
+    private readonly stagingBytesMax: number,
+    private readonly dependencies: ReplicaDependencies,
+  ) {}
+
+  get committed(): CommittedCheckpoint | undefined {
+    return this.#committed;
+  }
+
+  /** Sync writes straight into the replica: nothing can be promoted before the first commit. */
+  onSyncChunk(chunk: Buffer): void | Promise<void> {
+    if (this.#committed !== undefined) {
+      throw wireError('WIRE_UNEXPECTED', 'sync after the first commit');
+    }
+    this.dependencies.replica.validate(chunk);
+    this.syncBytes += chunk.length;
+    this.#syncBytesWaiting += chunk.length;
+    this.#enqueue([chunk], () => {
+      this.#syncBytesWaiting -= chunk.length;
+    });
+    if (this.#syncBytesWaiting > SYNC_APPLY_BYTES_MAX) return this.#applying;
+  }
+
+  onChunk(epoch: number, chunk: Buffer): void {
+    const incomplete = this.#incompleteOf(epoch);
+    this.dependencies.replica.validate(chunk);
+    incomplete.bytes += chunk.length;
+    if (incomplete.bytes > this.stagingBytesMax) {
+      const message = `${incomplete.bytes} bytes staged; at most ${this.stagingBytesMax}`;
+      throw epochError('EPOCH_STAGING_FULL', message, { epoch });
+    }
+    incomplete.hasher.update(chunk);
+    incomplete.chunks.push(chunk);
+  }
+
+  onDeviceState(epoch: number, deviceState: Buffer): void {
+    const incomplete = this.#incompleteOf(epoch);
+    incomplete.hasher.update(deviceState);
+    incomplete.deviceState = deviceState;
+  }
+
+  /** Verifies that all is there; from its return the checkpoint is committed and will be applied. */
+  onCheckpoint(epoch: number, message: Message<'checkpoint'>): CommittedCheckpoint {
+    const { chunks, hasher, deviceState } = this.#incompleteOf(epoch);
+    if (deviceState === undefined || deviceState.length === 0) {
+      throw epochError('EPOCH_NO_DEVICE_STATE', `epoch ${epoch} has no device state`, { epoch });
+    }
+    const digest = hasher.digest();
+    if (chunks.length !== message.chunks || digest !== message.digest) {
+      throw wireError(
+        'WIRE_DIGEST_MISMATCH',
+        `epoch ${epoch}: ${chunks.length} of ${message.chunks} chunks, digest ${digest}, sent as ${message.digest}`,
+        { epoch },
+      );
+    }
+    this.#incomplete = undefined;
+    this.#committed = { epoch, deviceState, addresses: message.addresses };
+    this.#enqueue(chunks, () => {
+      this.appliedEpoch = epoch;
+    });
+    return this.#committed;
+  }
+
+  /** Resolves when the replica holds exactly the committed epoch; rejects if that failed. */
+  async finishApplying(): Promise<void> {
+    await this.#applying;
+    if (this.#applyFailure !== undefined) throw this.#applyFailure;
+  }
+
+  /** Throws away what is staged of the next epoch; returns its bytes. */
+  discardIncomplete(): number {
+    const bytes = this.#incomplete?.bytes ?? 0;
+    for (const chunk of this.#incomplete?.chunks ?? []) this.dependencies.recycle(chunk);
+    this.#incomplete = undefined;
+    return bytes;
+  }
+
+  #incompleteOf(epoch: number): Incomplete {
+    const after = this.#committed?.epoch ?? 0;
+    // Numbers may be skipped (a pause that failed uses one up) but never come back or mix.
+    if (epoch <= after || (this.#incomplete !== undefined && epoch !== this.#incomplete.epoch)) {
+      const staged = this.#incomplete === undefined ? '' : `, ${this.#incomplete.epoch} is staged`;
+      const message = `a part of epoch ${epoch} came; ${after} is committed${staged}`;
+      throw epochError('EPOCH_OUT_OF_ORDER', message, { epoch });
+    }
+    this.#incomplete ??= {
+      epoch,
+      chunks: [],
+      bytes: 0,
+      hasher: this.dependencies.newHasher(),
+      deviceState: undefined,
+    };
+    return this.#incomplete;
+  }
+
+  #enqueue(chunks: readonly Buffer[], applied: () => void): void {
+    const { replica, recycle, onApplyFailed } = this.dependencies;
+    this.#applying = this.#applying.then(async () => {
+      if (this.#applyFailure !== undefined) return;
+      try {
+        if (chunks.length > 0) await replica.apply(chunks);
+        applied();
+      } catch (cause) {
+        this.#applyFailure = epochError('EPOCH_APPLY_FAILED', (cause as Error).message, { cause });
+        onApplyFailed(this.#applyFailure);
+      } finally {
+        for (const chunk of chunks) recycle(chunk);
+      }
+    });
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Encodes what was captured and sends it, chunk by chunk, while the next chunk is encoded.
+ *
+ * A fixed set of frame buffers is reused; one is taken again only when the kernel has its bytes.
+ */
+import type { NativeGuestMemory, NativeHasher } from '../native.js';
+import type { FrameChannel } from '../wire/channel.js';
+import { CHUNK_BYTES_MAX, FRAME_HEADER_BYTES } from '../wire/limits.js';
+import { SHIP_FRAMES } from './limits.js';
+
+export interface Shipped {
+  chunks: number;
+  bytes: number;
+  dataPages: number;
+  zeroPages: number;
+  unchangedPages: number;
+}
+
+/** Small enough that a dropped chunk is about one range (fault `drop-range`). */
+const DROPPED_CHUNK_BYTES = 64 * 1024;
+
+export function nothingShipped(): Shipped {
+  return { chunks: 0, bytes: 0, dataPages: 0, zeroPages: 0, unchangedPages: 0 };
+}
+
+export class Shipper {
+  readonly #frames = Array.from({ length: SHIP_FRAMES }, () => ({
+    buffer: Buffer.alloc(FRAME_HEADER_BYTES + CHUNK_BYTES_MAX),
+    sent: Promise.resolve(),
+  }));
+  #next = 0;
+
+  constructor(
+    private readonly memory: NativeGuestMemory,
+    private readonly channel: FrameChannel,
+    private readonly term: number,
+  ) {}
+
+  /**
+   * Ships everything captured and not yet encoded, adding to `totals`; `hasher` sees each chunk's
+   * bytes in order. Resolves when all is handed to the socket (not yet acknowledged).
+   */
+  async ship(
+    type: 'syncChunk' | 'chunk',
+    epoch: number,
+    totals: Shipped,
+    options: { hasher?: NativeHasher; onChunk?: (totals: Shipped) => void } = {},
+  ): Promise<void> {
+    for (;;) {
+      const frame = this.#frames[this.#next];
+      if (frame === undefined) throw new RangeError('no ship frame');
+      this.#next = (this.#next + 1) % SHIP_FRAMES;
+      await frame.sent;
+      const encoded = await this.memory.encodeInto(frame.buffer.subarray(FRAME_HEADER_BYTES));
+      totals.dataPages += encoded.dataPages;
+      totals.zeroPages += encoded.zeroPages;
+      totals.unchangedPages += encoded.unchangedPages;
+      if (encoded.bytes > 0) {
+        const bytes = frame.buffer.subarray(0, FRAME_HEADER_BYTES + encoded.bytes);
+        options.hasher?.update(bytes.subarray(FRAME_HEADER_BYTES));
+        totals.chunks += 1;
+        totals.bytes += encoded.bytes;
+        frame.sent = this.channel.sendInPlace({ type, epoch, term: this.term }, bytes);
+        // A failed send is met at the next use of the frame or as the channel's end; never lost.
+        frame.sent.catch(() => undefined);
+        options.onChunk?.(totals);
+      }
+      if (encoded.done) return;
+    }
+  }
+
+  /** Encodes the first range of what was captured and sends it nowhere: the fault `drop-range`. */
+  async dropOneRange(): Promise<boolean> {
+    return (await this.memory.encodeInto(Buffer.alloc(DROPPED_CHUNK_BYTES))).done;
+  }
+}

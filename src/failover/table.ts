@@ -1,0 +1,234 @@
+/**
+ * Failover, as one table: role, from, event → to, why, actions.
+ *
+ * Pure. The order of rows carries no meaning: at most one row matches (a test says so). What has
+ * no row is refused by `transition`. docs/states.md is generated from here.
+ */
+import { errorsOf } from '../errors.js';
+import type { Action, Event, Role, State } from './states.js';
+
+export const FAILOVER_ERRORS = {
+  FAILOVER_NOT_NOW: {
+    meaning: 'The request has no meaning in the state the domain is in.',
+    remedy: 'Look at `understudy status DOMAIN`; wait for the state that the request needs.',
+  },
+  FAILOVER_NO_GRANT: {
+    meaning: 'The arbiter did not grant the next term to this host.',
+    remedy: 'The other host may still own the domain; check it before using --force.',
+  },
+} as const;
+
+export const failoverError = errorsOf(FAILOVER_ERRORS);
+
+export interface Row {
+  readonly role: Role;
+  readonly from: readonly State[];
+  readonly event: Event;
+  readonly to: State;
+  readonly because: string;
+  readonly actions: readonly Action[];
+}
+
+const ALIVE_PRIMARY = ['syncing', 'protected', 'degraded'] as const;
+
+export const TABLE: readonly Row[] = [
+  {
+    role: 'primary',
+    from: ['unprotected', 'failed'],
+    event: 'protectAsked',
+    to: 'syncing',
+    because: 'Protection starts with a full copy.',
+    actions: ['sync'],
+  },
+  {
+    role: 'primary',
+    from: ['syncing'],
+    event: 'firstCommit',
+    to: 'protected',
+    because: 'From the first commit on the backup can take over.',
+    actions: [],
+  },
+  {
+    role: 'primary',
+    from: ['syncing'],
+    event: 'syncFailed',
+    to: 'unprotected',
+    because: 'No checkpoint was sent, so nobody can have taken over; the guest goes on as before.',
+    actions: ['releaseOutput'],
+  },
+  {
+    role: 'primary',
+    from: ['syncing', 'protected'],
+    event: 'peerLost',
+    to: 'degraded',
+    because: 'The backup may have taken over or be dead; only held output is safe in both cases.',
+    actions: ['keepHeld', 'reconnect'],
+  },
+  {
+    role: 'primary',
+    from: ['degraded'],
+    event: 'peerReturned',
+    to: 'syncing',
+    because: 'The backup starts from nothing, so everything is copied again; output stays held.',
+    actions: ['sync'],
+  },
+  {
+    role: 'primary',
+    from: ALIVE_PRIMARY,
+    event: 'superseded',
+    to: 'fenced',
+    because: 'The domain runs on the other host under a newer term; ours was never heard since.',
+    actions: ['stopGuest', 'dropOutput'],
+  },
+  {
+    role: 'primary',
+    from: ALIVE_PRIMARY,
+    event: 'unprotectAsked',
+    to: 'unprotected',
+    because: 'The standby goes first, then nothing needs to be held.',
+    actions: ['sayGoodbye', 'releaseOutput'],
+  },
+  {
+    role: 'primary',
+    from: ALIVE_PRIMARY,
+    event: 'guestStopped',
+    to: 'unprotected',
+    because: 'A guest that ended on purpose is not resurrected.',
+    actions: ['sayGoodbye', 'releaseOutput'],
+  },
+  {
+    role: 'primary',
+    from: ['protected', 'degraded'],
+    event: 'guestCrashed',
+    to: 'fenced',
+    because: 'QEMU died; the backup takes over without waiting for silence.',
+    actions: ['dropOutput', 'sayYield'],
+  },
+  {
+    role: 'primary',
+    from: ['syncing'],
+    event: 'guestCrashed',
+    to: 'failed',
+    because: 'There is no committed checkpoint to go on from.',
+    actions: ['sayGoodbye', 'dropOutput'],
+  },
+  {
+    role: 'primary',
+    from: ALIVE_PRIMARY,
+    event: 'sessionDied',
+    to: 'failed',
+    because: 'The held layout of the tap drops everything once its owner is gone: fail closed.',
+    actions: ['keepHeld'],
+  },
+  {
+    role: 'backup',
+    from: ['unprotected'],
+    event: 'protectAsked',
+    to: 'syncing',
+    because: 'A standby waits for its first checkpoint.',
+    actions: [],
+  },
+  {
+    role: 'backup',
+    from: ['syncing'],
+    event: 'firstCommit',
+    to: 'protected',
+    because: 'From the first commit on this host can take over.',
+    actions: [],
+  },
+  {
+    role: 'backup',
+    from: ['syncing'],
+    event: 'peerLost',
+    to: 'unprotected',
+    because: 'There is no committed checkpoint to go on from.',
+    actions: ['destroyStandby'],
+  },
+  {
+    role: 'backup',
+    from: ['protected'],
+    event: 'peerLost',
+    to: 'promoting',
+    because: 'Every heartbeat path has been silent for the time-out.',
+    actions: ['askArbiter', 'promote'],
+  },
+  {
+    role: 'backup',
+    from: ['protected'],
+    event: 'peerYielded',
+    to: 'promoting',
+    because: 'The primary itself says that it is gone.',
+    actions: ['askArbiter', 'promote'],
+  },
+  {
+    role: 'backup',
+    from: ['protected'],
+    event: 'failoverAsked',
+    to: 'promoting',
+    because: 'An operator wants the domain here; the primary is fenced by the newer term.',
+    actions: ['askArbiter', 'promote'],
+  },
+  {
+    role: 'backup',
+    from: ['promoting'],
+    event: 'promoteDone',
+    to: 'promoted',
+    because: 'The guest runs here from the committed checkpoint.',
+    actions: ['sayPromoted'],
+  },
+  {
+    role: 'backup',
+    from: ['promoting'],
+    event: 'promoteFailed',
+    to: 'failed',
+    because: 'The standby refused the checkpoint; nothing was announced.',
+    actions: [],
+  },
+  {
+    role: 'backup',
+    from: ['syncing', 'protected'],
+    event: 'unprotectAsked',
+    to: 'unprotected',
+    because: 'Protection ended on purpose.',
+    actions: ['destroyStandby'],
+  },
+  {
+    role: 'backup',
+    from: ['syncing', 'protected'],
+    event: 'standbyDied',
+    to: 'failed',
+    because:
+      'Without its standby this host cannot take over; the primary is told by the closed connection.',
+    actions: ['destroyStandby'],
+  },
+  {
+    role: 'backup',
+    from: ['promoted'],
+    event: 'guestStopped',
+    to: 'unprotected',
+    because: 'The promoted guest ended on purpose.',
+    actions: [],
+  },
+  {
+    role: 'backup',
+    from: ['syncing', 'protected', 'promoting'],
+    event: 'sessionDied',
+    to: 'failed',
+    because: 'The replica was the session’s; the primary goes on held and starts again.',
+    actions: ['destroyStandby'],
+  },
+];
+
+/** The matching row, or undefined when the event has no meaning in that state. */
+export function rowFor(role: Role, from: State, event: Event): Row | undefined {
+  return TABLE.find((row) => row.role === role && row.event === event && row.from.includes(from));
+}
+
+/** The next state and what to do, or `FAILOVER_NOT_NOW`. */
+export function transition(role: Role, from: State, event: Event): Row {
+  const row = rowFor(role, from, event);
+  if (row === undefined) {
+    throw failoverError('FAILOVER_NOT_NOW', `${role} is ${from}: ${event} has no meaning here`);
+  }
+  return row;
+}

@@ -1,0 +1,98 @@
+/**
+ * The durable term of each domain on this host: written to disk before it is acted on.
+ *
+ * One JSON file per domain, replaced atomically: temporary file, fsync, rename, fsync of the
+ * directory (rename(2) alone is not durable).
+ */
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { errorsOf } from '../errors.js';
+
+export const TERM_ERRORS = {
+  TERM_UNREADABLE: {
+    meaning: 'The durable state of a domain exists but cannot be read or is not what we wrote.',
+    remedy: 'Find out which host runs the domain, then remove the named file by hand.',
+  },
+  TERM_GOES_BACK: {
+    meaning: 'A term older than the durable one was to be written.',
+    remedy: 'This is a bug: report it with the log. Nothing was written.',
+  },
+} as const;
+
+const termError = errorsOf(TERM_ERRORS);
+
+const recordSchema = z.object({
+  domain: z.string(),
+  term: z.number().int().nonnegative(),
+  /** Whether that term is this host's to run the domain under. */
+  ours: z.boolean(),
+});
+
+export type TermRecord = z.infer<typeof recordSchema>;
+
+export class TermStore {
+  constructor(private readonly directory: string) {}
+
+  /** The record of `domain`; term 0 and not ours when there is none. */
+  async read(domain: string): Promise<TermRecord> {
+    const path = this.#path(domain);
+    let text: string;
+    try {
+      text = await readFile(path, 'utf8');
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {
+        return { domain, term: 0, ours: false };
+      }
+      throw termError('TERM_UNREADABLE', `${path}: ${(cause as Error).message}`, { domain, cause });
+    }
+    const parsed = recordSchema.safeParse(parseJson(text));
+    if (!parsed.success || parsed.data.domain !== domain) {
+      throw termError('TERM_UNREADABLE', `${path} is not a term record of ${domain}`, { domain });
+    }
+    return parsed.data;
+  }
+
+  /** Durable when it resolves. Refuses to go back. */
+  async write(record: TermRecord): Promise<void> {
+    const known = await this.read(record.domain);
+    if (record.term < known.term) {
+      const message = `term ${record.term} after ${known.term}`;
+      throw termError('TERM_GOES_BACK', message, { domain: record.domain });
+    }
+    await mkdir(this.directory, { recursive: true, mode: 0o700 });
+    const path = this.#path(record.domain);
+    const temporary = `${path}.new`;
+    await writeDurably(temporary, `${JSON.stringify(record)}\n`);
+    await rename(temporary, path);
+    const directory = await open(this.directory, 'r');
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+  }
+
+  #path(domain: string): string {
+    // libvirt forbids '/' in domain names; the encoding keeps '.' and '..' harmless as well.
+    return join(this.directory, `term-${encodeURIComponent(domain)}.json`);
+  }
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  const file = await open(path, 'w', 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * One connection that carries frames.
+ *
+ * Frames are handed over in order, one at a time: while the receiver works on one (its promise is
+ * pending) at most one read's worth more is taken from the socket, so a slow receiver slows the
+ * sender and memory stays bounded. After `onClosed` nothing else is called.
+ */
+import { connect, type Socket } from 'node:net';
+import { wireError } from './errors.js';
+import {
+  type Frame,
+  type FrameHeader,
+  FrameParser,
+  type FrameType,
+  writeHeader,
+} from './frames.js';
+import { CONNECT_TIMEOUT_MS, FRAME_HEADER_BYTES } from './limits.js';
+import { encodeMessage, type Message, type MessageName } from './messages.js';
+
+export interface ChannelReceiver {
+  onFrame(frame: Frame): void | Promise<void>;
+  /** Once; `error` says why unless the connection ended as asked. */
+  onClosed(error: Error | undefined): void;
+}
+
+export class FrameChannel {
+  readonly peer: string;
+  #receiver: ChannelReceiver | undefined;
+  #queue: Frame[] = [];
+  #busy = false;
+  #closed = false;
+  #closeReason: Error | undefined;
+
+  constructor(
+    private readonly socket: Socket,
+    allocate?: (bytes: number) => Buffer,
+  ) {
+    this.peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    // Checkpoints and acknowledgements must not wait for Nagle.
+    socket.setNoDelay(true);
+    socket.pause();
+    const parser = new FrameParser((frame) => this.#queue.push(frame), allocate);
+    socket.on('data', (bytes: Buffer) => {
+      try {
+        parser.push(bytes);
+      } catch (error) {
+        this.destroy(error as Error);
+        return;
+      }
+      this.#deliver();
+    });
+    socket.on('error', (cause) => {
+      this.#closeReason ??= wireError('WIRE_CLOSED', `${this.peer}: ${cause.message}`, { cause });
+    });
+    socket.on('close', () => this.#onSocketClosed());
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  /** Starts (or hands over) delivery. Frames that came before are delivered first. */
+  receive(receiver: ChannelReceiver): void {
+    this.#receiver = receiver;
+    this.#deliver();
+  }
+
+  /** Waits for the next frame alone (handshakes). `WIRE_TIMED_OUT` after `timeoutMs`. */
+  next(timeoutMs: number): Promise<Frame> {
+    return new Promise((resolve, reject) => {
+      const settle = (action: () => void): void => {
+        clearTimeout(timer);
+        this.#receiver = undefined;
+        this.socket.pause();
+        action();
+      };
+      const timer = setTimeout(() => {
+        const error = wireError('WIRE_TIMED_OUT', `${this.peer}: no answer in ${timeoutMs} ms`);
+        settle(() => reject(error));
+      }, timeoutMs);
+      this.receive({
+        onFrame: (frame) => settle(() => resolve(frame)),
+        onClosed: (error) =>
+          settle(() => reject(error ?? wireError('WIRE_CLOSED', `${this.peer} closed`))),
+      });
+    });
+  }
+
+  /** Resolves when the kernel has taken the frame; the payload may be reused then. */
+  send(header: FrameHeader, payload: Buffer = Buffer.alloc(0)): Promise<void> {
+    const head = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
+    writeHeader(head, header, payload.length);
+    this.socket.cork();
+    if (payload.length > 0) this.socket.write(head);
+    const sent = this.#write(payload.length > 0 ? payload : head);
+    this.socket.uncork();
+    return sent;
+  }
+
+  /** Sends a frame whose first FRAME_HEADER_BYTES are free for the header: no copy, one write. */
+  sendInPlace(header: FrameHeader, frame: Buffer): Promise<void> {
+    writeHeader(frame, header, frame.length - FRAME_HEADER_BYTES);
+    return this.#write(frame);
+  }
+
+  sendMessage<N extends MessageName>(
+    type: FrameType,
+    name: N,
+    message: Message<N>,
+    stamp: { epoch?: number; term: number },
+  ): Promise<void> {
+    return this.send(
+      { type, epoch: stamp.epoch ?? 0, term: stamp.term },
+      encodeMessage(name, message),
+    );
+  }
+
+  /** Ends the connection once what was sent has gone out. */
+  end(): void {
+    this.socket.end();
+    this.socket.resume();
+  }
+
+  /** Ends the connection at once. */
+  destroy(reason?: Error): void {
+    this.#closeReason ??= reason;
+    this.socket.destroy();
+  }
+
+  #write(bytes: Buffer): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.socket.write(bytes, (cause) => {
+        if (cause === undefined || cause === null) resolve();
+        else reject(wireError('WIRE_CLOSED', `${this.peer}: ${cause.message}`, { cause }));
+      });
+    });
+  }
+
+  #deliver(): void {
+    while (!this.#busy && this.#receiver !== undefined) {
+      const frame = this.#queue.shift();
+      if (frame === undefined) break;
+      this.#handOver(this.#receiver, frame);
+    }
+    if (this.#busy || this.#receiver === undefined) this.socket.pause();
+    else if (!this.#closed) this.socket.resume();
+    if (this.#closed && !this.#busy && this.#queue.length === 0) this.#reportClosed();
+  }
+
+  #handOver(receiver: ChannelReceiver, frame: Frame): void {
+    try {
+      const pending = receiver.onFrame(frame);
+      if (pending === undefined) return;
+      this.#busy = true;
+      pending
+        .catch((error: Error) => this.destroy(error))
+        .finally(() => {
+          this.#busy = false;
+          this.#deliver();
+        });
+    } catch (error) {
+      this.destroy(error as Error);
+    }
+  }
+
+  #onSocketClosed(): void {
+    this.#closed = true;
+    // Whole frames that arrived before the end still count: an acknowledgement may be among them.
+    this.#deliver();
+  }
+
+  #reportClosed(): void {
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    receiver?.onClosed(this.#closeReason);
+  }
+}
+
+/** Connects within CONNECT_TIMEOUT_MS; `WIRE_UNREACHABLE` otherwise. */
+export function connectChannel(
+  address: { host: string; port: number; localAddress?: string },
+  timeoutMs: number = CONNECT_TIMEOUT_MS,
+): Promise<FrameChannel> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(address);
+    const fail = (why: string, cause?: Error): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      const context = cause === undefined ? {} : { cause };
+      reject(wireError('WIRE_UNREACHABLE', `${address.host}:${address.port}: ${why}`, context));
+    };
+    const timer = setTimeout(() => fail(`no connection in ${timeoutMs} ms`), timeoutMs);
+    const onError = (cause: Error): void => fail(cause.message, cause);
+    socket.once('error', onError);
+    socket.once('connect', () => {
+      clearTimeout(timer);
+      socket.off('error', onError);
+      resolve(new FrameChannel(socket));
+    });
+  });
+}

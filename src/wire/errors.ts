@@ -1,0 +1,51 @@
+/** What can go wrong between two hosts' processes. Each costs at most that connection. */
+import { errorsOf } from '../errors.js';
+
+export const WIRE_ERRORS = {
+  WIRE_BAD_MAGIC: {
+    meaning: 'The peer sent bytes that are not an understudy frame.',
+    remedy: 'Check that the address and port belong to an understudy agent or session.',
+  },
+  WIRE_BAD_FRAME: {
+    meaning: 'A frame has an unknown type, a reserved field that is set, or an impossible epoch.',
+    remedy: 'Install the same understudy version on both hosts; if it repeats, check the network.',
+  },
+  WIRE_TOO_LARGE: {
+    meaning: 'A frame announced more bytes than its type may carry.',
+    remedy: 'Install the same understudy version on both hosts; if it repeats, check the network.',
+  },
+  WIRE_BAD_MESSAGE: {
+    meaning: 'A message does not have the documented shape.',
+    remedy: 'Install the same understudy version on both hosts.',
+  },
+  WIRE_UNEXPECTED: {
+    meaning: 'A well-formed frame came at a point of the protocol where it has no meaning.',
+    remedy: 'Install the same understudy version on both hosts and report this with the log.',
+  },
+  WIRE_DIGEST_MISMATCH: {
+    meaning: 'A checkpoint arrived with another digest than it was sent with; it was thrown away.',
+    remedy: 'Check the network and the memory of both hosts; the connection is set up anew.',
+  },
+  WIRE_STALE_TERM: {
+    meaning: 'A message carried an older term than this host has already acted on.',
+    remedy: 'Another host took over; let this host return as backup.',
+  },
+  WIRE_CLOSED: {
+    meaning: 'The connection ended.',
+    remedy: 'Check that the other host and its agent are up and reachable.',
+  },
+  WIRE_TIMED_OUT: {
+    meaning: 'The peer did not answer within the bound.',
+    remedy: 'Check that the other host and its agent are up and reachable.',
+  },
+  WIRE_UNREACHABLE: {
+    meaning: 'No connection to the other host could be made.',
+    remedy: 'Check the address, that understudyd runs there, and the firewall.',
+  },
+  WIRE_VERSION: {
+    meaning: 'The two sides have no protocol version in common.',
+    remedy: 'Upgrade understudy on the older host.',
+  },
+} as const;
+
+export const wireError = errorsOf(WIRE_ERRORS);

@@ -1,0 +1,21 @@
+/** Limits of the wire: what a peer may ask us to hold, and for how long we wait for it. */
+
+/** Header in front of every frame, see frames.ts. */
+export const FRAME_HEADER_BYTES = 24;
+
+/** One encoded memory chunk: large enough that a 10 Gb/s link sees few frames, small enough to pool. */
+export const CHUNK_BYTES_MAX = 4 * 1024 * 1024;
+
+/** JSON messages; the largest is the HELLO with the domain's XML (libvirt itself stops at 4 MiB). */
+export const MESSAGE_BYTES_MAX = 1024 * 1024;
+
+/** A full q35 guest with many virtio devices saves under 1 MiB; more than this is not device state. */
+export const DEVICE_STATE_BYTES_MAX = 32 * 1024 * 1024;
+
+/** A peer that connects must say HELLO within this. */
+export const HELLO_TIMEOUT_MS = 5_000;
+
+/** From HELLO to WELCOME: the standby is started in between. */
+export const WELCOME_TIMEOUT_MS = 30_000;
+
+export const CONNECT_TIMEOUT_MS = 3_000;

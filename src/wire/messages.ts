@@ -1,0 +1,109 @@
+/** The JSON messages of the protocol: their shapes are checked on arrival, never assumed. */
+import { z } from 'zod';
+import { wireError } from './errors.js';
+
+/**
+ * Protocol versions this build speaks, newest first, with what each brought.
+ * 1: memory, device state, heartbeats.
+ */
+export const PROTOCOL_VERSIONS = [1] as const;
+
+const nonNegative = z.number().int().nonnegative();
+
+/** What both hosts must agree on before a byte of memory travels. */
+export const guestIdentitySchema = z.object({
+  qemuVersion: z.string().max(200),
+  machine: z.string().max(100),
+  arch: z.string().max(50),
+  vcpus: z.number().int().positive(),
+  cpuXml: z.string().max(200_000),
+  pageBytes: z.number().int().positive(),
+  ramBlocks: z
+    .array(z.object({ name: z.string().max(200), bytes: z.number().int().positive() }))
+    .min(1)
+    .max(64),
+  nics: z.array(z.object({ mac: z.string().max(17) })).max(64),
+});
+
+const heartbeatPolicySchema = z.object({
+  intervalMs: z.number().int().min(10).max(10_000),
+  missedMax: z.number().int().min(2).max(100),
+});
+
+export const messageSchemas = {
+  /** To an agent: make a backup session ready for the domain and say where it listens. */
+  prepare: z.object({
+    purpose: z.literal('prepare'),
+    versions: z.array(nonNegative).max(32),
+    domain: z.string().min(1).max(255),
+  }),
+  prepared: z.object({ port: z.number().int().min(1).max(65_535) }),
+  /** To a backup session: the connection that carries checkpoints. */
+  helloCheckpoints: z.object({
+    purpose: z.literal('checkpoints'),
+    versions: z.array(nonNegative).max(32),
+    domain: z.string().min(1).max(255),
+    identity: guestIdentitySchema,
+    domainXml: z.string().max(800_000),
+    heartbeat: heartbeatPolicySchema,
+    heartbeatPaths: z.number().int().min(1).max(8),
+  }),
+  /** To a backup session: one heartbeat path. */
+  helloHeartbeat: z.object({
+    purpose: z.literal('heartbeat'),
+    versions: z.array(nonNegative).max(32),
+    domain: z.string().min(1).max(255),
+    path: z.number().int().min(0).max(7),
+  }),
+  welcome: z.object({ version: nonNegative }),
+  refuse: z.object({
+    code: z.string().max(100),
+    message: z.string().max(10_000),
+    remedy: z.string().max(10_000),
+  }),
+  checkpoint: z.object({
+    /** XXH3-128 over the chunks in order, then the device state. */
+    digest: z.string().length(32),
+    chunks: nonNegative,
+    /** Addresses the guest was seen to use, for the announcement at promotion. */
+    addresses: z.array(z.object({ mac: z.string().max(17), address: z.string().max(45) })).max(64),
+  }),
+  yield: z.object({ reason: z.string().max(1_000) }),
+  goodbye: z.object({ reason: z.string().max(1_000) }),
+} as const;
+
+export type MessageName = keyof typeof messageSchemas;
+export type Message<N extends MessageName> = z.infer<(typeof messageSchemas)[N]>;
+export type GuestIdentity = z.infer<typeof guestIdentitySchema>;
+export type HeartbeatPolicy = z.infer<typeof heartbeatPolicySchema>;
+
+export function encodeMessage<N extends MessageName>(_name: N, message: Message<N>): Buffer {
+  return Buffer.from(JSON.stringify(message));
+}
+
+/** Parses and checks one message; `WIRE_BAD_MESSAGE` names the first field that is wrong. */
+export function decodeMessage<N extends MessageName>(name: N, payload: Buffer): Message<N> {
+  let value: unknown;
+  try {
+    value = JSON.parse(payload.toString('utf8'));
+  } catch (cause) {
+    throw wireError('WIRE_BAD_MESSAGE', `${name} is not JSON`, { cause });
+  }
+  const checked = messageSchemas[name].safeParse(value);
+  if (!checked.success) {
+    const issue = checked.error.issues[0];
+    throw wireError(
+      'WIRE_BAD_MESSAGE',
+      `${name}.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'wrong shape'}`,
+    );
+  }
+  return checked.data as Message<N>;
+}
+
+/** The newest version both sides speak, or undefined. */
+export function commonVersion(
+  theirs: readonly number[],
+  ours: readonly number[] = PROTOCOL_VERSIONS,
+): number | undefined {
+  return ours.filter((version) => theirs.includes(version)).sort((a, b) => b - a)[0];
+}
