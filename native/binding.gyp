@@ -7,13 +7,17 @@
         "<!@(find common libvirt memory net -name '*.cc' | sort)"
       ],
       "include_dirs": [
-        "<!@(node -p \"require('node-addon-api').include_dir\")",
         "<!@(pkg-config --variable=includedir libvirt)",
         "."
       ],
       "libraries": ["<!@(pkg-config --libs libvirt libvirt-qemu)"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "_GNU_SOURCE"],
-      "cflags": ["-Wall", "-Wextra", "-Wshadow"],
+      "cflags": [
+        "-Wall",
+        "-Wextra",
+        "-Wshadow",
+        "-isystem <!@(node -p \"require('node-addon-api').include_dir\")"
+      ],
       "cflags!": ["-fno-exceptions"],
       "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17"],
       "cflags_cc": ["-std=gnu++20", "-fexceptions", "-frtti", "-O3", "-mssse3", "-pthread"],

@@ -1,8 +1,9 @@
 /** One pause, whatever its source: closes the epoch, captures, ships with the guest paused when staging is too small. */
+
+import type { PausedCapture as PauseResult, PauseSource } from '../hypervisor/pause-source.js';
 import type { NativeBoundary, NativeCapture, NativeGuestMemory } from '../native.js';
 import { DEVICE_STATE_BYTES_MAX } from '../wire/limits.js';
 import { PAUSE_DRAIN_TIMEOUT_MS, PAUSE_FIRST_BYTE_TIMEOUT_MS } from './limits.js';
-import type { PauseResult, PauseSource } from './pause-source.js';
 
 export interface CaptureRequest {
   epoch: number;

@@ -5,6 +5,7 @@
  * It holds no protocol state: the session gives it a channel and tells it about commits.
  */
 import { messageOf } from '../errors.js';
+import type { PauseSource } from '../hypervisor/pause-source.js';
 import type { NativeBoundary, NativeGuestMemory, NativeHasher } from '../native.js';
 import { type CommittedEpoch, committedEpoch } from '../netbuffer/output-hold.js';
 import type { FrameChannel } from '../wire/channel.js';
@@ -14,7 +15,6 @@ import type { Commits } from './commits.js';
 import { epochError } from './errors.js';
 import type { Fault } from './faults.js';
 import { PAUSE_FAILURES_MAX } from './limits.js';
-import type { PauseSource } from './pause-source.js';
 import type { EpochPolicy } from './policy.js';
 import type { EpochRecord, EpochRecords } from './records.js';
 import { nothingShipped, type Shipped, type Shipper } from './shipper.js';

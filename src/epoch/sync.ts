@@ -6,10 +6,11 @@
  * it, while the guest runs. A scan of a running guest would not do: it could re-protect a page that
  * a device is still writing to (a pinned page of an in-flight O_DIRECT read) and lose that write.
  */
+
+import type { PauseSource } from '../hypervisor/pause-source.js';
 import type { NativeGuestMemory } from '../native.js';
 import { captureEpoch } from './capture.js';
 import { SYNC_CONVERGING_RATIO, SYNC_ROUNDS_MAX, SYNC_SMALL_PAGES } from './limits.js';
-import type { PauseSource } from './pause-source.js';
 import { nothingShipped, type Shipped, type Shipper } from './shipper.js';
 
 export interface SyncProgress {

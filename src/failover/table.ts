@@ -154,6 +154,14 @@ export const TABLE: readonly Row[] = [
   },
   {
     role: 'backup',
+    from: ['syncing', 'protected'],
+    event: 'peerReturned',
+    to: 'syncing',
+    because: 'The primary is alive and starts again from nothing.',
+    actions: ['destroyStandby'],
+  },
+  {
+    role: 'backup',
     from: ['protected'],
     event: 'peerYielded',
     to: 'promoting',

@@ -31,15 +31,17 @@ export class FrameChannel {
   #closed = false;
   #closeReason: Error | undefined;
 
-  constructor(
-    private readonly socket: Socket,
-    allocate?: (bytes: number) => Buffer,
-  ) {
+  #allocate: (bytes: number) => Buffer = Buffer.allocUnsafe;
+
+  constructor(private readonly socket: Socket) {
     this.peer = `${socket.remoteAddress}:${socket.remotePort}`;
     // Checkpoints and acknowledgements must not wait for Nagle.
     socket.setNoDelay(true);
     socket.pause();
-    const parser = new FrameParser((frame) => this.#queue.push(frame), allocate);
+    const parser = new FrameParser(
+      (frame) => this.#queue.push(frame),
+      (bytes) => this.#allocate(bytes),
+    );
     socket.on('data', (bytes: Buffer) => {
       try {
         parser.push(bytes);
@@ -63,6 +65,11 @@ export class FrameChannel {
   receive(receiver: ChannelReceiver): void {
     this.#receiver = receiver;
     this.#deliver();
+  }
+
+  /** Payloads of later frames come from `allocate`; whoever receives them gives them back. */
+  allocateWith(allocate: (bytes: number) => Buffer): void {
+    this.#allocate = allocate;
   }
 
   /** Waits for the next frame alone (handshakes). `WIRE_TIMED_OUT` after `timeoutMs`. */

@@ -12,17 +12,26 @@ const nonNegative = z.number().int().nonnegative();
 
 /** What both hosts must agree on before a byte of memory travels. */
 export const guestIdentitySchema = z.object({
+  uuid: z.string().max(36),
   qemuVersion: z.string().max(200),
   machine: z.string().max(100),
   arch: z.string().max(50),
+  /** kvm or qemu */
+  virtType: z.string().max(50),
   vcpus: z.number().int().positive(),
   cpuXml: z.string().max(200_000),
   pageBytes: z.number().int().positive(),
   ramBlocks: z
-    .array(z.object({ name: z.string().max(200), bytes: z.number().int().positive() }))
+    .array(
+      z.object({
+        name: z.string().max(200),
+        bytes: z.number().int().positive(),
+        replicaOffset: nonNegative,
+      }),
+    )
     .min(1)
     .max(64),
-  nics: z.array(z.object({ mac: z.string().max(17) })).max(64),
+  nics: z.array(z.object({ mac: z.string().max(17), model: z.string().max(100) })).max(64),
 });
 
 const heartbeatPolicySchema = z.object({
@@ -31,6 +40,8 @@ const heartbeatPolicySchema = z.object({
 });
 
 export const messageSchemas = {
+  /** What every HELLO says first: what the connection is for. */
+  purpose: z.object({ purpose: z.enum(['prepare', 'checkpoints', 'heartbeat']) }),
   /** To an agent: make a backup session ready for the domain and say where it listens. */
   prepare: z.object({
     purpose: z.literal('prepare'),

@@ -1,0 +1,179 @@
+/**
+ * The agent of one host: owns a session process per domain and role, answers operators on the control
+ * socket and other hosts' primaries on its port.
+ */
+import type { Server } from 'node:net';
+import { FAULTS, isFault } from '../epoch/faults.js';
+import { messageOf } from '../errors.js';
+import type { CheckReport } from '../hypervisor/check.js';
+import { type Hypervisor, openHypervisor } from '../hypervisor/connection.js';
+import type { FrameChannel } from '../wire/channel.js';
+import { wireError } from '../wire/errors.js';
+import type { Frame } from '../wire/frames.js';
+import { commonVersion, decodeMessage } from '../wire/messages.js';
+import { agentError } from './errors.js';
+import { LOG_EVENTS, type Log } from './log.js';
+import type { ProtectRequest } from './protect-request.js';
+import type { SessionConfig } from './session-config.js';
+import { listenForHello } from './session-listener.js';
+import { SessionProcess } from './session-process.js';
+import type { DomainStatus } from './status.js';
+
+export interface AgentOptions {
+  libvirtUri: string;
+  runDir: string;
+  stateDir: string;
+  /** Where other hosts reach this agent and its backup sessions. */
+  listen: { host: string; port: number };
+  allowFaults: boolean;
+}
+
+export class Agent {
+  readonly #sessions = new Map<string, SessionProcess>();
+  #server: Server | undefined;
+
+  constructor(
+    private readonly options: AgentOptions,
+    private readonly log: Log,
+  ) {}
+
+  async start(): Promise<void> {
+    const { server, port } = await listenForHello(
+      this.options.listen,
+      { onHello: (channel, hello) => this.#onPrepare(channel, hello), term: () => 0 },
+      this.log,
+    );
+    this.#server = server;
+    this.log.info(LOG_EVENTS.agentUp, { port, pid: process.pid });
+  }
+
+  /** Stops answering; sessions go on. */
+  stop(): void {
+    this.#server?.close();
+    this.log.info(LOG_EVENTS.agentDown);
+  }
+
+  async check(domain: string): Promise<CheckReport> {
+    const hypervisor = await this.#hypervisor();
+    try {
+      return await hypervisor.check(domain);
+    } finally {
+      await hypervisor.close();
+    }
+  }
+
+  /** Starts a primary session; it reports its progress by its status. */
+  async protect(request: ProtectRequest): Promise<DomainStatus> {
+    const { domain, faults } = request;
+    const unknown = faults.filter((fault) => !isFault(fault));
+    if (unknown.length > 0) {
+      const known = Object.keys(FAULTS).join(', ');
+      throw agentError('AGENT_BAD_REQUEST', `no fault ${unknown.join(', ')}; there are ${known}`);
+    }
+    if (faults.length > 0 && !this.options.allowFaults) {
+      throw agentError('AGENT_FAULTS_REFUSED', `faults asked for: ${faults.join(', ')}`);
+    }
+    await this.#makeRoom(domain);
+    await this.#knowDomain(domain);
+    const { libvirtUri, runDir, stateDir } = this.options;
+    const session = await this.#start({
+      role: 'primary',
+      ...request,
+      libvirtUri,
+      runDir,
+      stateDir,
+    });
+    return session.status();
+  }
+
+  async unprotect(domain: string, force: boolean): Promise<DomainStatus> {
+    return this.#session(domain).request('/v1/unprotect', { force });
+  }
+
+  async failover(domain: string): Promise<DomainStatus> {
+    return this.#session(domain).request('/v1/failover');
+  }
+
+  async status(domain: string): Promise<DomainStatus> {
+    return this.#session(domain).status();
+  }
+
+  async list(): Promise<DomainStatus[]> {
+    return Promise.all([...this.#sessions.values()].map((session) => session.status()));
+  }
+
+  /** Another host's primary wants a backup session here. */
+  async #onPrepare(channel: FrameChannel, hello: Frame): Promise<void> {
+    const { versions, domain } = decodeMessage('prepare', hello.payload);
+    if (commonVersion(versions) === undefined) {
+      throw wireError('WIRE_VERSION', `the primary speaks versions ${versions.join(', ')}`);
+    }
+    const { port } = await this.#backupSession(domain);
+    if (port === undefined) {
+      throw agentError('AGENT_ALREADY_PROTECTED', `${domain} has this host as its primary`);
+    }
+    await channel.sendMessage('welcome', 'prepared', { port }, { term: hello.term });
+    channel.end();
+  }
+
+  async #backupSession(domain: string): Promise<SessionProcess> {
+    const present = this.#sessions.get(domain);
+    if (present !== undefined && !present.hasEnded) return present;
+    const { libvirtUri, runDir, stateDir, listen } = this.options;
+    return this.#start({
+      role: 'backup',
+      domain,
+      libvirtUri,
+      runDir,
+      stateDir,
+      listenHost: listen.host,
+    });
+  }
+
+  async #start(config: SessionConfig): Promise<SessionProcess> {
+    const { domain, role } = config;
+    const session = await SessionProcess.start(config, (end) => {
+      const level = end.orderly ? 'info' : 'error';
+      this.log[level](LOG_EVENTS.sessionEnded, { domain, role, ...end });
+    });
+    this.#sessions.set(domain, session);
+    this.log.info(LOG_EVENTS.sessionUp, { domain, role, pid: session.pid, port: session.port });
+    return session;
+  }
+
+  /** A session that is over, or whose takeover is, makes room for a new one. */
+  async #makeRoom(domain: string): Promise<void> {
+    const present = this.#sessions.get(domain);
+    if (present === undefined || present.hasEnded) return;
+    const { state, role } = await present.status();
+    if (state !== 'promoted') {
+      throw agentError('AGENT_ALREADY_PROTECTED', `${domain} is ${state} as ${role}`, { domain });
+    }
+    await present.request('/v1/unprotect', { force: true });
+  }
+
+  /** Fails at once, rather than in the session, when there is no such domain. */
+  async #knowDomain(domain: string): Promise<void> {
+    const hypervisor = await this.#hypervisor();
+    try {
+      await hypervisor.domain(domain);
+    } finally {
+      await hypervisor.close();
+    }
+  }
+
+  #hypervisor(): Promise<Hypervisor> {
+    return openHypervisor({
+      uri: this.options.libvirtUri,
+      onClosed: (reason) => this.log.warn(LOG_EVENTS.libvirtClosed, { reason: messageOf(reason) }),
+    });
+  }
+
+  #session(domain: string): SessionProcess {
+    const session = this.#sessions.get(domain);
+    if (session === undefined) {
+      throw agentError('AGENT_NOT_PROTECTED', `${domain} has no session here`, { domain });
+    }
+    return session;
+  }
+}

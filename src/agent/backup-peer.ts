@@ -1,0 +1,181 @@
+/**
+ * What the backup holds for one connected primary: the standby, the replica being kept current and the
+ * heartbeats. It outlives the connection: the committed checkpoint is what a takeover needs.
+ */
+import { monotonicMs } from '../clock.js';
+import { ReplicaReceiver } from '../epoch/replica.js';
+import { HeartbeatPaths } from '../failover/heartbeat-paths.js';
+import type { Hypervisor } from '../hypervisor/connection.js';
+import { native } from '../native.js';
+import { BufferPool } from '../wire/buffer-pool.js';
+import type { FrameChannel } from '../wire/channel.js';
+import { wireError } from '../wire/errors.js';
+import type { Frame } from '../wire/frames.js';
+import { CHUNK_BYTES_MAX, DEVICE_STATE_BYTES_MAX } from '../wire/limits.js';
+import { commonVersion, decodeMessage, type Message } from '../wire/messages.js';
+import { BackupStandby } from './backup-standby.js';
+import { CHUNK_BUFFERS_KEPT } from './limits.js';
+import type { ReplicaSummary } from './status.js';
+
+export interface BackupPeerListener {
+  term: number;
+  onFirstCommit(): void;
+  /** The checkpoint connection ended. */
+  onGone(error: Error | undefined): void;
+  onSilent(silentMs: number): void;
+  onStall(lateMs: number): void;
+  onYield(): void;
+  onGoodbye(): Promise<void>;
+  onStandbyDied(reason: string): void;
+}
+
+export interface PromotionOutcome {
+  epoch: number;
+  lastHeardAtMs: number;
+  resumedAtMs: number;
+  discardedBytes: number;
+  phasesMs: Record<string, number>;
+}
+
+/** A checkpoint holds every page at most once, plus the chunks' headers and run tables. */
+const STAGING_PER_RAM = 1.02;
+
+export class BackupPeer {
+  readonly #receiver: ReplicaReceiver;
+  #promoting = false;
+
+  private constructor(
+    private readonly channel: FrameChannel,
+    private readonly standby: BackupStandby,
+    readonly heartbeats: HeartbeatPaths,
+    ramBytes: number,
+    private readonly pool: BufferPool,
+    private readonly listener: BackupPeerListener,
+  ) {
+    const stagingBytesMax = ramBytes * STAGING_PER_RAM + DEVICE_STATE_BYTES_MAX;
+    this.#receiver = new ReplicaReceiver(stagingBytesMax, {
+      replica: standby.replica,
+      newHasher: () => native.memory.hasher(),
+      recycle: (chunk) => this.pool.recycle(chunk),
+      onApplyFailed: (error) => listener.onStandbyDied(error.message),
+    });
+  }
+
+  /** Starts the standby, says WELCOME and begins to listen. Throws a typed error to refuse with. */
+  static async begin(
+    hypervisor: Hypervisor,
+    channel: FrameChannel,
+    hello: Message<'helloCheckpoints'>,
+    listener: BackupPeerListener,
+  ): Promise<BackupPeer> {
+    const version = commonVersion(hello.versions);
+    if (version === undefined) {
+      throw wireError('WIRE_VERSION', `the primary speaks versions ${hello.versions.join(', ')}`);
+    }
+    const { identity, domainXml, heartbeat, heartbeatPaths } = hello;
+    const onDied = listener.onStandbyDied;
+    const standby = await BackupStandby.start(hypervisor, { identity, domainXml, onDied });
+    const heartbeats = new HeartbeatPaths(heartbeat, heartbeatPaths, () => listener.term, listener);
+    const peer = new BackupPeer(
+      channel,
+      standby,
+      heartbeats,
+      identity.ramBlocks.reduce((total, { bytes }) => total + bytes, 0),
+      new BufferPool(CHUNK_BYTES_MAX, CHUNK_BUFFERS_KEPT),
+      listener,
+    );
+    channel.allocateWith((bytes) => peer.pool.allocate(bytes));
+    channel.receive({
+      onFrame: (frame) => peer.#onFrame(frame),
+      onClosed: (error) => listener.onGone(error),
+    });
+    await channel.sendMessage('welcome', 'welcome', { version }, { term: listener.term });
+    return peer;
+  }
+
+  get address(): string {
+    return this.channel.peer;
+  }
+
+  get qemuPid(): number {
+    return this.standby.qemuPid;
+  }
+
+  get summary(): ReplicaSummary {
+    const { committed, appliedEpoch, syncBytes } = this.#receiver;
+    return { committedEpoch: committed?.epoch ?? 0, appliedEpoch, syncBytes };
+  }
+
+  /**
+   * Finishes applying the committed epoch, throws away the incomplete one, loads, announces and
+   * resumes. What still arrives from the primary is ignored from the first moment.
+   */
+  async promote(): Promise<PromotionOutcome> {
+    this.#promoting = true;
+    const lastHeardAtMs = this.heartbeats.lastHeardAtMs;
+    const startedAtMs = monotonicMs();
+    const discardedBytes = this.#receiver.discardIncomplete();
+    await this.#receiver.finishApplying();
+    const { committed } = this.#receiver;
+    if (committed === undefined) throw wireError('WIRE_UNEXPECTED', 'nothing is committed');
+    const applyMs = monotonicMs() - startedAtMs;
+    const phases = await this.standby.promote(committed.deviceState, committed.addresses);
+    return {
+      epoch: committed.epoch,
+      lastHeardAtMs,
+      resumedAtMs: monotonicMs(),
+      discardedBytes,
+      phasesMs: { applyMs, ...phases },
+    };
+  }
+
+  /** Tells the primary, if it is still connected, that it is superseded, and hangs up. */
+  async saySuperseded(term: number): Promise<void> {
+    this.heartbeats.close();
+    if (this.channel.isClosed) return;
+    await this.channel.send({ type: 'superseded', epoch: 0, term });
+    this.channel.end();
+  }
+
+  async destroy(): Promise<void> {
+    this.#promoting = true;
+    this.heartbeats.close();
+    this.#receiver.discardIncomplete();
+    await this.#receiver.finishApplying().catch(() => undefined);
+    await this.standby.destroy();
+  }
+
+  #onFrame(frame: Frame): void | Promise<void> {
+    if (this.#promoting) return;
+    const { epoch, payload } = frame;
+    if (frame.term !== this.listener.term) {
+      throw wireError('WIRE_STALE_TERM', `${frame.type} of term ${frame.term}`);
+    }
+    switch (frame.type) {
+      case 'syncChunk':
+        return this.#receiver.onSyncChunk(payload);
+      case 'chunk':
+        return this.#receiver.onChunk(epoch, payload);
+      case 'deviceState':
+        return this.#receiver.onDeviceState(epoch, payload);
+      case 'checkpoint':
+        return this.#commit(epoch, decodeMessage('checkpoint', payload));
+      case 'yield':
+        return this.listener.onYield();
+      case 'goodbye':
+        return this.listener.onGoodbye();
+      default:
+        throw wireError('WIRE_UNEXPECTED', `${frame.type} from the primary`);
+    }
+  }
+
+  #commit(epoch: number, message: Message<'checkpoint'>): void {
+    const first = this.#receiver.committed === undefined;
+    this.#receiver.onCheckpoint(epoch, message);
+    // A lost acknowledgement is met as the closed connection; the checkpoint stays committed.
+    this.channel
+      .send({ type: 'committed', epoch, term: this.listener.term })
+      .catch(() => undefined);
+    if (first) this.listener.onFirstCommit();
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * The standby on the backup, with its replica open and everything a promotion needs looked up
+ * beforehand, so that nothing but the promotion itself stands between decision and resumed guest.
+ */
+import { readFile } from 'node:fs/promises';
+import type { Hypervisor } from '../hypervisor/connection.js';
+import { compareIdentity } from '../hypervisor/identity.js';
+import { inspectDomain } from '../hypervisor/inspect.js';
+import type { Standby } from '../hypervisor/standby.js';
+import { type NativeReplica, native } from '../native.js';
+import { announcePresence } from '../netbuffer/announce.js';
+import type { GuestIdentity, Message } from '../wire/messages.js';
+import { agentError } from './errors.js';
+
+interface StandbyNic {
+  tap: string;
+  bridge: string;
+  mac: string;
+}
+
+/** QEMU itself, page tables and device memory, beside the guest's RAM. */
+const STANDBY_OVERHEAD_BYTES = 128 * 1024 * 1024;
+
+export class BackupStandby {
+  private constructor(
+    private readonly standby: Standby,
+    readonly replica: NativeReplica,
+    readonly qemuPid: number,
+    private readonly nics: readonly StandbyNic[],
+  ) {}
+
+  /**
+   * Starts the standby and compares it, as it really came up, with the primary's guest.
+   * Nothing is left behind on failure.
+   */
+  static async start(
+    hypervisor: Hypervisor,
+    request: { identity: GuestIdentity; domainXml: string; onDied: (reason: string) => void },
+  ): Promise<BackupStandby> {
+    const { identity } = request;
+    await requireMemory(identity);
+    const standby = await hypervisor.startStandby({
+      definition: request.domainXml,
+      onDied: request.onDied,
+    });
+    try {
+      const differences = compareIdentity(identity, await standby.identity());
+      if (differences.length > 0) {
+        const words = differences.map((one) => `${one.code}: ${one.primary} | ${one.backup}`);
+        throw agentError('AGENT_BACKUP_DIFFERS', words.join('; '), {
+          facts: { differences: words },
+        });
+      }
+      const facts = await inspectDomain(standby.domain);
+      const replica = native.memory.openReplica({ blocks: await standby.memfds() });
+      const nics = facts.nics.flatMap(({ tap, bridge, mac }) =>
+        tap === undefined || bridge === undefined ? [] : [{ tap, bridge, mac }],
+      );
+      return new BackupStandby(standby, replica, facts.pid, nics);
+    } catch (error) {
+      await standby.destroy();
+      throw error;
+    }
+  }
+
+  /**
+   * Loads the device state over the replica, which must hold the same epoch, lets the guest run
+   * and tells the network where it lives now. Returns milliseconds per phase.
+   */
+  async promote(
+    deviceState: Buffer,
+    addresses: Message<'checkpoint'>['addresses'],
+  ): Promise<Record<string, number>> {
+    this.replica.close();
+    const times = await this.standby.promote(deviceState);
+    const startedAtMs = performance.now();
+    await Promise.all(
+      this.nics.map((nic) =>
+        announcePresence({
+          ...nic,
+          addresses: addresses.filter(({ mac }) => mac === nic.mac).map(({ address }) => address),
+        }),
+      ),
+    );
+    return { ...times, announceMs: performance.now() - startedAtMs };
+  }
+
+  async destroy(): Promise<void> {
+    this.replica.close();
+    await this.standby.destroy();
+  }
+}
+
+/** A standby that outgrows its host is worse than none: the kernel would kill it at the takeover. */
+async function requireMemory(identity: GuestIdentity): Promise<void> {
+  const needed =
+    identity.ramBlocks.reduce((total, { bytes }) => total + bytes, 0) + STANDBY_OVERHEAD_BYTES;
+  const available = /^MemAvailable:\s+(\d+) kB$/m.exec(
+    await readFile('/proc/meminfo', 'utf8'),
+  )?.[1];
+  const availableBytes = Number(available ?? 0) * 1024;
+  if (availableBytes >= needed) return;
+  const mib = (bytes: number): number => Math.floor(bytes / 1024 ** 2);
+  const message = `the standby needs ${mib(needed)} MiB; ${mib(availableBytes)} MiB are available`;
+  throw agentError('AGENT_NO_MEMORY', message);
+}

@@ -1,0 +1,54 @@
+/** The agent's control API: HTTP + JSON on a root-only UNIX socket; the CLI uses nothing else. docs/protocol.md lists it. */
+import { chmod, mkdir, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { UnderstudyError } from '../errors.js';
+import type { Agent } from './agent.js';
+import { agentError } from './errors.js';
+import { issueOf, protectRequestSchema } from './protect-request.js';
+import { reasonOf } from './status.js';
+import { VERSION } from './version.js';
+
+interface ByDomain {
+  Params: { domain: string };
+}
+
+/** Errors that mean "there is none", for the HTTP code; everything else typed is a conflict. */
+const NOT_FOUND = new Set(['AGENT_NOT_PROTECTED', 'LIBVIRT_NO_DOMAIN']);
+
+export function controlSocket(runDir: string): string {
+  return `${runDir}/agent.sock`;
+}
+
+export async function serveControl(agent: Agent, runDir: string): Promise<FastifyInstance> {
+  const server = Fastify();
+  server.setErrorHandler((error, _request, reply) => {
+    const status = error instanceof UnderstudyError ? (NOT_FOUND.has(error.code) ? 404 : 409) : 500;
+    return reply.code(status).send({ error: reasonOf(error) });
+  });
+  server.get('/v1/version', async () => ({ version: VERSION, api: 1, pid: process.pid }));
+  server.get('/v1/domains', async () => ({ domains: await agent.list() }));
+  server.get<ByDomain>('/v1/domains/:domain', ({ params }) => agent.status(params.domain));
+  server.get<ByDomain>('/v1/domains/:domain/check', ({ params }) => agent.check(params.domain));
+  server.post<ByDomain & { Body: Record<string, unknown> }>(
+    '/v1/domains/:domain/protect',
+    async ({ params, body }) => {
+      const request = protectRequestSchema.safeParse({ ...body, domain: params.domain });
+      if (!request.success) throw agentError('AGENT_BAD_REQUEST', issueOf(request.error));
+      return agent.protect(request.data);
+    },
+  );
+  server.post<ByDomain & { Body: { force?: boolean } }>(
+    '/v1/domains/:domain/unprotect',
+    ({ params, body }) => agent.unprotect(params.domain, body?.force === true),
+  );
+  server.post<ByDomain>('/v1/domains/:domain/failover', ({ params }) =>
+    agent.failover(params.domain),
+  );
+  const path = controlSocket(runDir);
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await rm(path, { force: true });
+  await server.listen({ path });
+  await chmod(path, 0o600);
+  return server;
+}

@@ -1,0 +1,66 @@
+import { errorsOf } from '../errors.js';
+
+export const AGENT_ERRORS = {
+  AGENT_ALREADY_PROTECTED: {
+    meaning: 'The domain has a session on this host already.',
+    remedy: 'Look at `understudy status DOMAIN`; `understudy unprotect DOMAIN` ends it.',
+  },
+  AGENT_NOT_PROTECTED: {
+    meaning: 'The domain has no session on this host.',
+    remedy: 'Look at `understudy status`; ask on the other host, or protect the domain first.',
+  },
+  AGENT_NOT_ROOT: {
+    meaning: 'understudy reads guest memory and makes taps; both need root.',
+    remedy: 'Run it as root.',
+  },
+  AGENT_SESSION_DIED: {
+    meaning: 'A session process ended without being asked.',
+    remedy:
+      'The domain’s output stays held. See the session’s log; protect the domain again, or unprotect it.',
+  },
+  AGENT_SESSION_NOT_READY: {
+    meaning: 'A session process did not come up.',
+    remedy: 'See the session’s log under the agent’s run directory.',
+  },
+  AGENT_BAD_REQUEST: {
+    meaning: 'A request to the agent does not have the documented shape.',
+    remedy: 'See the command’s --help; use the same understudy version for CLI and agent.',
+  },
+  AGENT_UNREACHABLE: {
+    meaning: 'No agent answers on the control socket.',
+    remedy: 'Start understudyd on this host, or name its socket with --socket.',
+  },
+  AGENT_FAULTS_REFUSED: {
+    meaning: 'A planted fault was asked for and this agent does not allow that.',
+    remedy: 'Planted faults are for tests: start the agent with --unsafe-allow-faults.',
+  },
+  AGENT_REFUSED_BY_CHECK: {
+    meaning: 'The domain cannot be protected as it is.',
+    remedy: 'Run `understudy check DOMAIN` for every reason and what to do about each.',
+  },
+  AGENT_BACKUP_UNSURE: {
+    meaning: 'The backup did not confirm that its standby is gone, so it might still take over.',
+    remedy:
+      'Make the backup reachable, or make sure that it does not run the domain and use --force.',
+  },
+  AGENT_BACKUP_DIFFERS: {
+    meaning: 'The standby did not come up as the same machine as the primary’s guest.',
+    remedy:
+      'Install the same QEMU version on both hosts and give the domain a versioned machine type and a named CPU model.',
+  },
+  AGENT_STANDBY_DIED: {
+    meaning: 'The standby’s QEMU ended, or its memory could not be written.',
+    remedy:
+      'See the domain’s QEMU log on the backup and its free memory; protection starts anew by itself.',
+  },
+  AGENT_NO_MEMORY: {
+    meaning: 'The backup has too little free memory for the standby.',
+    remedy: 'Free memory on the backup, or give it more.',
+  },
+  AGENT_GUEST_GONE: {
+    meaning: 'The guest ended while it was being protected.',
+    remedy: 'Start the domain and protect it again.',
+  },
+} as const;
+
+export const agentError = errorsOf(AGENT_ERRORS);

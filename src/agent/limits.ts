@@ -1,0 +1,29 @@
+/** Limits and defaults of agents and sessions. */
+
+/** Where agents listen for each other. */
+export const AGENT_PORT_DEFAULT = 7788;
+
+export const RUN_DIR_DEFAULT = '/run/understudy';
+export const STATE_DIR_DEFAULT = '/var/lib/understudy';
+
+/** From fork to a listening control socket; loading the addon and libvirt takes about 200 ms. */
+export const SESSION_READY_TIMEOUT_MS = 10_000;
+
+/** From the peer agent's side this includes forking the backup session. */
+export const PREPARE_TIMEOUT_MS = 15_000;
+
+/** Between attempts to reach a lost backup: first, and at most. */
+export const RECONNECT_DELAY_MS_MIN = 250;
+export const RECONNECT_DELAY_MS_MAX = 5_000;
+
+/** How long a backup may take to destroy its standby when protection ends. */
+export const GOODBYE_TIMEOUT_MS = 10_000;
+
+/** Requests to a session on this host. */
+export const CONTROL_TIMEOUT_MS = 30_000;
+
+/** Sessions run ahead of ordinary work, so that a busy guest does not look like a dead host (setpriority(2)). */
+export const SESSION_NICENESS = -15;
+
+/** Chunk buffers the backup keeps for reuse: 16 × 4 MiB. */
+export const CHUNK_BUFFERS_KEPT = 16;

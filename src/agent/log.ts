@@ -1,0 +1,42 @@
+/** Logs: an event name and an object, JSON lines on standard output; the names are listed here and nowhere else. */
+import { pino } from 'pino';
+
+export const LOG_EVENTS = {
+  agentUp: 'agent-up',
+  agentDown: 'agent-down',
+  sessionUp: 'session-up',
+  sessionEnded: 'session-ended',
+  stateChanged: 'state-changed',
+  syncDone: 'sync-done',
+  holding: 'output-held',
+  holdTrouble: 'hold-trouble',
+  epoch: 'epoch',
+  pauseFailed: 'pause-failed',
+  backupLost: 'backup-lost',
+  peerRefused: 'peer-refused',
+  connectionRefused: 'connection-refused',
+  libvirtClosed: 'libvirt-closed',
+  stall: 'own-stall',
+  takeover: 'takeover',
+  teardown: 'teardown-failed',
+  faultPlanted: 'fault-planted',
+} as const;
+
+export type LogEvent = (typeof LOG_EVENTS)[keyof typeof LOG_EVENTS];
+
+export interface Log {
+  debug(event: LogEvent, facts?: object): void;
+  info(event: LogEvent, facts?: object): void;
+  warn(event: LogEvent, facts?: object): void;
+  error(event: LogEvent, facts?: object): void;
+}
+
+/** A log whose every line carries `base`. Level from UNDERSTUDY_LOG_LEVEL, default info. */
+export function openLog(base: Record<string, unknown>): Log {
+  const logger = pino({ base, level: process.env.UNDERSTUDY_LOG_LEVEL ?? 'info' });
+  const at =
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (event: LogEvent, facts: object = {}): void =>
+      logger[level]({ event, ...facts });
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}

@@ -1,0 +1,181 @@
+/**
+ * The running guest on the primary, taken hold of: its memory tracked, its pause ready, its output
+ * held when asked. Closing it leaves QEMU as it was found; held output is never released by closing.
+ */
+import type { Fault } from '../epoch/faults.js';
+import { messageOf } from '../errors.js';
+import { type Hypervisor, openHypervisor } from '../hypervisor/connection.js';
+import type { ProtectedDomain } from '../hypervisor/domain.js';
+import { identityOf } from '../hypervisor/identity.js';
+import { type DomainFacts, inspectDomain } from '../hypervisor/inspect.js';
+import type { LifecycleEvent } from '../hypervisor/lifecycle.js';
+import { choosePauseSource } from '../hypervisor/pause.js';
+import type { PauseSource } from '../hypervisor/pause-source.js';
+import { ramMap } from '../hypervisor/ram-map.js';
+import { portableDefinition } from '../hypervisor/standby-xml.js';
+import { type NativeGuestMemory, native } from '../native.js';
+import type { GuestIdentity } from '../wire/messages.js';
+import { agentError } from './errors.js';
+import { HoldSet } from './hold-set.js';
+import { LOG_EVENTS, type Log } from './log.js';
+import type { PrimaryConfig } from './session-config.js';
+import { sessionPaths } from './session-control.js';
+import type { HoldSummary } from './status.js';
+
+export interface GuestEnd {
+  how: string;
+  /** Shut down or destroyed by somebody; otherwise QEMU died. */
+  onPurpose: boolean;
+}
+
+export interface GuestListener {
+  log: Log;
+  faults: ReadonlySet<Fault>;
+  /** Once. */
+  onEnded(end: GuestEnd): void;
+  onHoldTrouble(reason: string): void;
+}
+
+/** virDomainEventStoppedDetailType: a QEMU that vanished is reported as failed or crashed. */
+const STOPPED_CRASHED = 2;
+const STOPPED_FAILED = 5;
+const STOPPED_WORDS = [
+  'shut down',
+  'was destroyed',
+  'crashed',
+  'migrated away',
+  'was saved',
+  'died',
+];
+
+export class PrimaryGuest {
+  #hold: HoldSet | undefined;
+  #ended = false;
+
+  private constructor(
+    private readonly hypervisor: Hypervisor,
+    private readonly domain: ProtectedDomain,
+    private readonly facts: DomainFacts,
+    readonly identity: GuestIdentity,
+    readonly domainXml: string,
+    readonly memory: NativeGuestMemory,
+    readonly pause: PauseSource,
+    readonly warnings: readonly string[],
+    private readonly listener: GuestListener,
+  ) {}
+
+  /** @throws AGENT_REFUSED_BY_CHECK with every reason, or what attaching met; nothing is left behind. */
+  static async attach(config: PrimaryConfig, listener: GuestListener): Promise<PrimaryGuest> {
+    let memory: NativeGuestMemory | undefined;
+    const hypervisor = await openHypervisor({
+      uri: config.libvirtUri,
+      onClosed: (reason) => listener.log.error(LOG_EVENTS.libvirtClosed, { reason }),
+    });
+    try {
+      const report = await hypervisor.check(config.domain);
+      if (!report.protectable) {
+        const reasons = report.refusals.map(({ code, message }) => `${code}: ${message}`);
+        throw agentError('AGENT_REFUSED_BY_CHECK', reasons.join('; '), {
+          domain: config.domain,
+          facts: { reasons },
+        });
+      }
+      const domain = await hypervisor.domain(config.domain);
+      const facts = await inspectDomain(domain);
+      const map = await ramMap(domain);
+      memory = await native.memory.attach({
+        pid: map.pid,
+        ranges: map.blocks,
+        stagingBytes: Math.min(config.stagingBytes, map.ramBytes),
+        threads: 2,
+      });
+      const guest = new PrimaryGuest(
+        hypervisor,
+        domain,
+        facts,
+        await identityOf(domain),
+        portableDefinition(await domain.migratableXml(), await domain.liveXml()),
+        memory,
+        await choosePauseSource({
+          domain,
+          memory,
+          fifoPath: sessionPaths(config.runDir, config.domain, 'primary').fifo,
+        }),
+        report.warnings.map(({ message }) => message),
+        listener,
+      );
+      hypervisor.onLifecycle((event) => guest.#onLifecycle(event));
+      return guest;
+    } catch (error) {
+      await memory?.detach();
+      await hypervisor.close();
+      throw error;
+    }
+  }
+
+  get qemuPid(): number {
+    return this.facts.pid;
+  }
+
+  get isHolding(): boolean {
+    return this.#hold !== undefined;
+  }
+
+  get holdSummary(): HoldSummary | undefined {
+    return this.#hold?.summary;
+  }
+
+  /** Holds the guest's output, open epoch `epoch`, unless it is held already. */
+  async hold(epoch: number): Promise<HoldSet> {
+    this.#hold ??= await HoldSet.begin(this.facts.nics, {
+      epoch,
+      open: this.listener.faults.has('hold-open'),
+      onTrouble: (reason) => {
+        this.listener.log.warn(LOG_EVENTS.holdTrouble, { reason });
+        this.listener.onHoldTrouble(reason);
+      },
+    });
+    this.listener.log.info(LOG_EVENTS.holding, { epoch });
+    return this.#hold;
+  }
+
+  /** Puts the taps back; `release` lets out what is held, else it is thrown away. */
+  async endHold(how: { release: boolean }): Promise<void> {
+    await this.#hold?.close(how);
+    this.#hold = undefined;
+  }
+
+  dropHeld(): void {
+    this.#hold?.dropAll();
+  }
+
+  /** Ends the guest on this host. */
+  async destroy(): Promise<void> {
+    this.#ended = true;
+    await this.domain.destroy();
+  }
+
+  /** Detaches; the hold, if any, goes with the process: fail closed. */
+  async close(): Promise<void> {
+    const steps: [string, () => void | Promise<void>][] = [
+      ['pause', () => this.pause.close()],
+      ['memory', () => this.memory.detach()],
+      ['hypervisor', () => this.hypervisor.close()],
+    ];
+    for (const [step, run] of steps) {
+      try {
+        await run();
+      } catch (error) {
+        // A QEMU that is gone cannot be detached from; the other steps still must run.
+        this.listener.log.warn(LOG_EVENTS.teardown, { step, error: messageOf(error) });
+      }
+    }
+  }
+
+  #onLifecycle(event: LifecycleEvent): void {
+    if (event.uuid !== this.domain.uuid || event.kind !== 'stopped' || this.#ended) return;
+    this.#ended = true;
+    const crashed = event.detail === STOPPED_CRASHED || event.detail === STOPPED_FAILED;
+    this.listener.onEnded({ how: STOPPED_WORDS[event.detail] ?? 'ended', onPurpose: !crashed });
+  }
+}

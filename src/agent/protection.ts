@@ -1,0 +1,168 @@
+/**
+ * One attempt at protection over one link: sync, hold, epochs, until it ends or fails.
+ *
+ * Owns the link. Once the first checkpoint is sent, only a confirmed goodbye or a newer term ends
+ * the need to hold output; that is the session's business.
+ */
+import { deferred } from '../deferred.js';
+import { Commits } from '../epoch/commits.js';
+import type { Fault } from '../epoch/faults.js';
+import { EpochLoop } from '../epoch/loop.js';
+import { fixedPolicy } from '../epoch/policy.js';
+import type { EpochRecords } from '../epoch/records.js';
+import { Shipper } from '../epoch/shipper.js';
+import { type SyncProgress, syncMemory } from '../epoch/sync.js';
+import { messageOf } from '../errors.js';
+import { native } from '../native.js';
+import { wireError } from '../wire/errors.js';
+import type { Frame } from '../wire/frames.js';
+import type { BackupLink } from './backup-link.js';
+import { GOODBYE_TIMEOUT_MS } from './limits.js';
+import { LOG_EVENTS, type Log } from './log.js';
+import type { PrimaryGuest } from './primary-guest.js';
+
+export interface ProtectionOptions {
+  link: BackupLink;
+  guest: PrimaryGuest;
+  records: EpochRecords;
+  term: number;
+  intervalMs: number;
+  /** The last epoch number that was used; numbers never come back in one session. */
+  lastEpoch: number;
+  faults: ReadonlySet<Fault>;
+}
+
+export interface ProtectionListener {
+  log: Log;
+  onSyncing(progress: SyncProgress): void;
+  onPauseFailed(): void;
+  onCommitted(epoch: number): void;
+}
+
+export class Protection {
+  readonly #commits = new Commits();
+  readonly #goodbye = deferred();
+  #loop: EpochLoop | undefined;
+  #aborted = false;
+
+  constructor(
+    private readonly options: ProtectionOptions,
+    private readonly listener: ProtectionListener,
+  ) {
+    this.#goodbye.promise.catch(() => undefined);
+    options.link.channel.receive({
+      onFrame: (frame) => this.#onFrame(frame),
+      onClosed: (error) => this.fail(error ?? wireError('WIRE_CLOSED', 'the backup hung up')),
+    });
+  }
+
+  get peer(): string {
+    return this.options.link.peer;
+  }
+
+  get heartbeat(): { silentMs: number; timeoutMs: number; stalls: number } {
+    return this.options.link.heartbeats.summary;
+  }
+
+  get lastEpoch(): number {
+    return this.#loop?.lastEpoch ?? this.options.lastEpoch;
+  }
+
+  /** Sync, then hold, then epochs; resolves after `stop()`, rejects when the attempt failed. */
+  async run(): Promise<void> {
+    const { guest, link, term, records, lastEpoch } = this.options;
+    const shipper = new Shipper(guest.memory, link.channel, term);
+    const startedAtMs = performance.now();
+    const sync = await syncMemory(guest.memory, guest.pause, shipper, this.listener.onSyncing);
+    const seconds = (performance.now() - startedAtMs) / 1000;
+    this.listener.log.info(LOG_EVENTS.syncDone, { ...sync, seconds });
+    const hold = await guest.hold(lastEpoch + 1);
+    this.#throwIfFailed();
+    this.#loop = new EpochLoop(
+      {
+        term,
+        policy: fixedPolicy(this.options.intervalMs),
+        lastEpoch,
+        faults: this.options.faults,
+      },
+      {
+        memory: guest.memory,
+        pause: guest.pause,
+        shipper,
+        channel: link.channel,
+        commits: this.#commits,
+        records,
+        newHasher: () => native.memory.hasher(),
+        boundaries: hold.boundaries,
+        release: (committed) => hold.release(committed),
+        addresses: () => hold.addresses(),
+        onEpoch: (record) => {
+          this.listener.log.debug(LOG_EVENTS.epoch, record);
+          this.listener.onCommitted(record.epoch);
+        },
+        onPauseFailed: (error, failures) => {
+          this.listener.log.warn(LOG_EVENTS.pauseFailed, { error: messageOf(error), failures });
+          this.listener.onPauseFailed();
+        },
+      },
+    );
+    await this.#loop.run();
+  }
+
+  /** Ends the epochs after the one in progress, without telling the backup. */
+  stop(): void {
+    this.#loop?.stop();
+  }
+
+  /** The attempt is over: what waits is rejected, the link is cut. Idempotent. */
+  fail(error: Error): void {
+    this.#commits.fail(error);
+    this.#goodbye.reject(error);
+    this.#aborted = true;
+    this.stop();
+    this.options.link.heartbeats.close();
+    this.options.link.channel.destroy(error);
+  }
+
+  /** Tells the backup that this host will not go on, and hangs up once that is sent. */
+  async sayYield(reason: string): Promise<void> {
+    const { channel, heartbeats } = this.options.link;
+    this.stop();
+    await channel.sendMessage('yield', 'yield', { reason }, { term: this.options.term });
+    channel.end();
+    heartbeats.close();
+  }
+
+  /** Asks the backup to destroy its standby; resolves when it says that it did. */
+  async sayGoodbye(reason: string): Promise<void> {
+    const { channel, heartbeats } = this.options.link;
+    this.stop();
+    await channel.sendMessage('goodbye', 'goodbye', { reason }, { term: this.options.term });
+    const timer = setTimeout(
+      () => this.#goodbye.reject(wireError('WIRE_TIMED_OUT', 'no answer to goodbye')),
+      GOODBYE_TIMEOUT_MS,
+    );
+    try {
+      await this.#goodbye.promise;
+    } finally {
+      clearTimeout(timer);
+      heartbeats.close();
+      channel.end();
+    }
+  }
+
+  #onFrame(frame: Frame): void {
+    const { term } = this.options;
+    if (frame.type === 'superseded' || frame.term > term) {
+      this.fail(wireError('WIRE_STALE_TERM', `the backup acted on term ${frame.term}`));
+      return;
+    }
+    if (frame.type === 'committed') this.#commits.acknowledge(frame.epoch);
+    else if (frame.type === 'goodbye') this.#goodbye.resolve();
+    else throw wireError('WIRE_UNEXPECTED', `${frame.type} from the backup`);
+  }
+
+  #throwIfFailed(): void {
+    if (this.#aborted) throw wireError('WIRE_CLOSED', 'the backup was lost during sync');
+  }
+}

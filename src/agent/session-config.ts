@@ -1,0 +1,51 @@
+/** What a session is told at its start. Checked on both sides of the fork. */
+import { z } from 'zod';
+import { INTERVAL_MS_MAX, INTERVAL_MS_MIN } from '../epoch/policy.js';
+
+const common = {
+  domain: z.string().min(1).max(255),
+  libvirtUri: z.string().min(1),
+  runDir: z.string().min(1),
+  stateDir: z.string().min(1),
+};
+
+const endpoint = z.object({
+  host: z.string().min(1).max(255),
+  port: z.number().int().min(1).max(65_535),
+});
+
+export const primaryConfigSchema = z.object({
+  ...common,
+  role: z.literal('primary'),
+  /** The backup's agent. */
+  backup: endpoint,
+  /** Addresses of the backup that heartbeats go to; the first is usually the backup's own. */
+  heartbeatHosts: z.array(z.string().min(1)).min(1).max(8),
+  heartbeat: z.object({
+    intervalMs: z.number().int().min(10).max(10_000),
+    missedMax: z.number().int().min(2).max(100),
+  }),
+  intervalMs: z.number().min(INTERVAL_MS_MIN).max(INTERVAL_MS_MAX),
+  stagingBytes: z
+    .number()
+    .int()
+    .min(1024 * 1024)
+    .max(16 * 1024 ** 3),
+  faults: z.array(z.string()).max(10),
+});
+
+export const backupConfigSchema = z.object({
+  ...common,
+  role: z.literal('backup'),
+  /** Address to listen on; the port is chosen by the kernel. */
+  listenHost: z.string().min(1),
+});
+
+export const sessionConfigSchema = z.discriminatedUnion('role', [
+  primaryConfigSchema,
+  backupConfigSchema,
+]);
+
+export type PrimaryConfig = z.infer<typeof primaryConfigSchema>;
+export type BackupConfig = z.infer<typeof backupConfigSchema>;
+export type SessionConfig = z.infer<typeof sessionConfigSchema>;

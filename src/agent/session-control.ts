@@ -1,0 +1,66 @@
+/**
+ * The session's own control socket: HTTP + JSON on a UNIX socket in the agent's run directory.
+ * Independent of the agent's life, so that a restarted agent finds its sessions again.
+ */
+import { chmod, rename, rm, writeFile } from 'node:fs/promises';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { UnderstudyError } from '../errors.js';
+import { type DomainStatus, reasonOf } from './status.js';
+
+export interface SessionRequests {
+  status(): DomainStatus;
+  unprotect(force: boolean): Promise<void>;
+  failover(): Promise<void>;
+}
+
+export interface SessionPaths {
+  socket: string;
+  status: string;
+  log: string;
+  fifo: string;
+}
+
+/** Where a session keeps its things; libvirt forbids '/' in domain names. */
+export function sessionPaths(
+  runDir: string,
+  domain: string,
+  role: 'primary' | 'backup',
+): SessionPaths {
+  const stem = `${runDir}/sessions/${encodeURIComponent(domain)}.${role}`;
+  return {
+    socket: `${stem}.sock`,
+    status: `${stem}.status.json`,
+    log: `${stem}.log`,
+    fifo: `${stem}.gate`,
+  };
+}
+
+export async function serveSession(
+  paths: SessionPaths,
+  requests: SessionRequests,
+): Promise<FastifyInstance> {
+  const server = Fastify();
+  server.setErrorHandler((error, _request, reply) =>
+    reply.code(error instanceof UnderstudyError ? 409 : 500).send({ error: reasonOf(error) }),
+  );
+  server.get('/v1/status', async () => requests.status());
+  server.post<{ Body: { force?: boolean } }>('/v1/unprotect', async ({ body }) => {
+    await requests.unprotect(body?.force === true);
+    return requests.status();
+  });
+  server.post('/v1/failover', async () => {
+    await requests.failover();
+    return requests.status();
+  });
+  await rm(paths.socket, { force: true });
+  await server.listen({ path: paths.socket });
+  await chmod(paths.socket, 0o600);
+  return server;
+}
+
+/** Replaces the status file, so that the last word outlives the session. */
+export async function writeStatus(paths: SessionPaths, status: DomainStatus): Promise<void> {
+  const temporary = `${paths.status}.new`;
+  await writeFile(temporary, `${JSON.stringify(status)}\n`, { mode: 0o600 });
+  await rename(temporary, paths.status);
+}

@@ -1,0 +1,93 @@
+/**
+ * A session process: one domain, one role. Forked by the agent, told what to do in its first message,
+ * then on its own: it goes on when the agent ends, and is found again by its control socket.
+ */
+import { mkdir, rm } from 'node:fs/promises';
+import { constants, setPriority } from 'node:os';
+import { dirname } from 'node:path';
+import { messageOf } from '../errors.js';
+import { TermStore } from '../failover/term-store.js';
+import { decodeMessage } from '../wire/messages.js';
+import { BackupSession } from './backup-session.js';
+import { SESSION_NICENESS } from './limits.js';
+import { LOG_EVENTS, openLog } from './log.js';
+import { PrimarySession } from './primary-session.js';
+import { type SessionConfig, sessionConfigSchema } from './session-config.js';
+import { serveSession, sessionPaths, writeStatus } from './session-control.js';
+import { listenForHello } from './session-listener.js';
+
+/** What the agent is told once the session can be reached. */
+export interface SessionReady {
+  ready: true;
+  /** Backup sessions: where the primary connects. */
+  port?: number;
+}
+
+async function main(config: SessionConfig): Promise<void> {
+  const { domain, role, runDir, stateDir } = config;
+  const log = openLog({ domain, role, pid: process.pid });
+  const paths = sessionPaths(runDir, domain, role);
+  await mkdir(dirname(paths.socket), { recursive: true, mode: 0o700 });
+  setPriority(process.pid, Math.max(SESSION_NICENESS, constants.priority.PRIORITY_HIGHEST));
+
+  let writing: Promise<void> = Promise.resolve();
+  const onChanged = (): void => {
+    writing = writing
+      .then(() => writeStatus(paths, session.status()))
+      .catch((error: unknown) => log.error(LOG_EVENTS.teardown, { error: messageOf(error) }));
+  };
+  const dependencies = { log, terms: new TermStore(stateDir), onChanged };
+  const session =
+    config.role === 'primary'
+      ? new PrimarySession(config, dependencies)
+      : new BackupSession(config, dependencies);
+  const control = await serveSession(paths, session);
+  const listener =
+    session instanceof BackupSession && config.role === 'backup'
+      ? await listenForBackup(session, config.listenHost, log)
+      : undefined;
+  const running = session.run();
+  const ready: SessionReady = {
+    ready: true,
+    ...(listener === undefined ? {} : { port: listener.port }),
+  };
+  process.send?.(ready, () => process.disconnect());
+  log.info(LOG_EVENTS.sessionUp, ready);
+
+  await running;
+  onChanged();
+  await writing;
+  log.info(LOG_EVENTS.sessionEnded, { state: session.status().state });
+  listener?.server.close();
+  await control.close();
+  await rm(paths.socket, { force: true });
+  process.exit(0);
+}
+
+function listenForBackup(session: BackupSession, host: string, log: ReturnType<typeof openLog>) {
+  return listenForHello(
+    { host, port: 0 },
+    {
+      onHello: (channel, hello) => {
+        const purpose = purposeOf(hello.payload);
+        return purpose === 'heartbeat'
+          ? session.acceptHeartbeat(channel, hello)
+          : session.acceptCheckpoints(channel, hello);
+      },
+      term: () => session.status().term,
+    },
+    log,
+  );
+}
+
+function purposeOf(payload: Buffer): string {
+  return decodeMessage('purpose', payload).purpose;
+}
+
+process.once('message', (message) => {
+  main(sessionConfigSchema.parse(message)).catch((error: unknown) => {
+    // An invariant of ours is broken or the start failed: stop this session; output stays held.
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : error}\n`);
+    process.exit(1);
+  });
+});

@@ -1,0 +1,198 @@
+/**
+ * A session's process as the agent sees it: forked, watched, asked over its control socket. When it
+ * ends without having been asked, the gate it may have left closed is opened, so that the guest does not
+ * stay frozen; its output stays held.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { constants, existsSync } from 'node:fs';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client } from 'undici';
+import { messageOf, UnderstudyError } from '../errors.js';
+import { agentError } from './errors.js';
+import { CONTROL_TIMEOUT_MS, SESSION_READY_TIMEOUT_MS } from './limits.js';
+import type { SessionConfig } from './session-config.js';
+import { type SessionPaths, sessionPaths } from './session-control.js';
+import type { SessionReady } from './session-main.js';
+import type { DomainStatus, Reason } from './status.js';
+
+export interface SessionEnd {
+  /** It ended by itself after what was asked of it. */
+  orderly: boolean;
+  how: string;
+}
+
+export class SessionProcess {
+  #end: SessionEnd | undefined;
+
+  private constructor(
+    readonly config: SessionConfig,
+    private readonly paths: SessionPaths,
+    private readonly child: ChildProcess,
+    /** Where a backup session listens. */
+    readonly port: number | undefined,
+    onEnded: (end: SessionEnd) => void,
+  ) {
+    child.once('exit', (code, signal) => {
+      this.#end = {
+        orderly: code === 0,
+        how: signal === null ? `exit code ${code}` : `killed by ${signal}`,
+      };
+      openLeftGate(paths.fifo).then(
+        () => onEnded(this.#end as SessionEnd),
+        () => onEnded(this.#end as SessionEnd),
+      );
+    });
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  get hasEnded(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** Resolves when the session answers on its control socket; otherwise it is killed. */
+  static async start(
+    config: SessionConfig,
+    onEnded: (end: SessionEnd) => void,
+  ): Promise<SessionProcess> {
+    const paths = sessionPaths(config.runDir, config.domain, config.role);
+    await mkdir(dirname(paths.log), { recursive: true, mode: 0o700 });
+    await rm(paths.status, { force: true });
+    const log = await open(paths.log, 'a', 0o600);
+    try {
+      const child = fork(fileURLToPath(new URL('./session-main.js', import.meta.url)), {
+        detached: true,
+        execArgv: ['--enable-source-maps'],
+        stdio: ['ignore', log.fd, log.fd, 'ipc'],
+      });
+      const ready = await readiness(child, config, paths);
+      return new SessionProcess(config, paths, child, ready.port, onEnded);
+    } finally {
+      await log.close();
+    }
+  }
+
+  /** The live status, or the last one written before the end, with what its end means. */
+  async status(): Promise<DomainStatus> {
+    if (this.#end === undefined) {
+      try {
+        return (await this.#ask('GET', '/v1/status')) as DomainStatus;
+      } catch (error) {
+        if (!this.hasEnded) throw error;
+      }
+    }
+    const last = await this.#lastStatus();
+    if (this.#end?.orderly === true) return last;
+    const { code, message, remedy } = agentError(
+      'AGENT_SESSION_DIED',
+      `the ${this.config.role} session ended: ${this.#end?.how}`,
+    );
+    return { ...last, state: 'failed', reason: { code, message, remedy } };
+  }
+
+  async request(path: '/v1/unprotect' | '/v1/failover', body: object = {}): Promise<DomainStatus> {
+    return (await this.#ask('POST', path, body)) as DomainStatus;
+  }
+
+  /** Ends the process at once. */
+  kill(): void {
+    this.child.kill('SIGKILL');
+  }
+
+  async #lastStatus(): Promise<DomainStatus> {
+    if (existsSync(this.paths.status)) {
+      return JSON.parse(await readFile(this.paths.status, 'utf8')) as DomainStatus;
+    }
+    return {
+      domain: this.config.domain,
+      role: this.config.role,
+      state: 'failed',
+      term: 0,
+      since: new Date().toISOString(),
+      sessionPid: this.pid,
+    };
+  }
+
+  async #ask(method: 'GET' | 'POST', path: string, body?: object): Promise<unknown> {
+    return controlRequest(this.paths.socket, method, path, body);
+  }
+}
+
+/** One request to a control socket (session or agent); its typed errors come back as they were thrown. */
+export async function controlRequest(
+  socketPath: string,
+  method: 'GET' | 'POST',
+  path: string,
+  body?: object,
+): Promise<unknown> {
+  const client = new Client('http://understudy', {
+    connect: { socketPath },
+    headersTimeout: CONTROL_TIMEOUT_MS,
+    bodyTimeout: CONTROL_TIMEOUT_MS,
+  });
+  try {
+    const response = await client.request({
+      method,
+      path,
+      ...(body === undefined
+        ? {}
+        : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+    });
+    const answer = (await response.body.json()) as { error?: Reason };
+    if (response.statusCode < 400) return answer;
+    const { code, message, remedy } = answer.error ?? {
+      code: 'INTERNAL',
+      message: `HTTP ${response.statusCode}`,
+      remedy: 'See the log of the agent.',
+    };
+    throw new UnderstudyError(code, message, remedy);
+  } catch (cause) {
+    if (cause instanceof UnderstudyError) throw cause;
+    throw agentError('AGENT_UNREACHABLE', `${socketPath}: ${messageOf(cause)}`, { cause });
+  } finally {
+    await client.close();
+  }
+}
+
+function readiness(
+  child: ChildProcess,
+  config: SessionConfig,
+  { log }: SessionPaths,
+): Promise<SessionReady> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string): void => {
+      clearTimeout(timer);
+      child.kill('SIGKILL');
+      const context = { domain: config.domain };
+      reject(agentError('AGENT_SESSION_NOT_READY', `${why}; its log is ${log}`, context));
+    };
+    const timer = setTimeout(
+      () => fail(`not ready within ${SESSION_READY_TIMEOUT_MS} ms`),
+      SESSION_READY_TIMEOUT_MS,
+    );
+    const onExit = (code: number | null): void => fail(`it ended with code ${code}`);
+    child.once('exit', onExit);
+    child.once('message', (message) => {
+      clearTimeout(timer);
+      child.off('exit', onExit);
+      resolve(message as SessionReady);
+    });
+    child.send(config);
+  });
+}
+
+/**
+ * Opens and closes the reading end of a FIFO gate whose session died: a QEMU that waits in open(2)
+ * or write(2) gets EPIPE and resumes its guest (fifo(7)). Unlinked in between, so that a later
+ * open cannot block either: QEMU then creates a plain file.
+ */
+async function openLeftGate(fifo: string): Promise<void> {
+  if (!existsSync(fifo)) return;
+  const reader = await open(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+  await rm(fifo, { force: true });
+  await reader.close();
+}

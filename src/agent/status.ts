@@ -1,0 +1,115 @@
+/** The documented shape of a domain's status: what `understudy status --json` prints per domain. */
+import type { EpochRecords, Spread } from '../epoch/records.js';
+import type { SyncProgress } from '../epoch/sync.js';
+import { UnderstudyError } from '../errors.js';
+import type { Role, State } from '../failover/states.js';
+
+export interface Reason {
+  code: string;
+  message: string;
+  remedy: string;
+}
+
+export interface EpochSummary {
+  /** Newest epoch that the backup acknowledged (primary) or that is committed here (backup). */
+  committed: number;
+  count: number;
+  perSecond: number;
+  pauseMs: Spread;
+  dirtyPages: Spread;
+  shippedBytes: number;
+  /** Epochs shipped with the guest paused because staging was too small. */
+  shippedPaused: number;
+  pauseFailures: number;
+}
+
+export interface HoldSummary {
+  backend: string;
+  heldPackets: number;
+  heldBytes: number;
+  releasedPackets: number;
+  overflowPackets: number;
+  droppedPackets: number;
+}
+
+export interface ReplicaSummary {
+  committedEpoch: number;
+  /** Newest epoch that is written into the standby's memory. */
+  appliedEpoch: number;
+  syncBytes: number;
+}
+
+/** Moments are CLOCK_MONOTONIC milliseconds of the host, comparable within one machine. */
+export interface Takeover {
+  cause: string;
+  epoch: number;
+  term: number;
+  lastHeardAtMs: number;
+  decidedAtMs: number;
+  resumedAtMs: number;
+  /** From the decision to the resumed guest. */
+  promoteMs: number;
+  phasesMs: Record<string, number>;
+  discardedBytes: number;
+}
+
+export interface DomainStatus {
+  domain: string;
+  role: Role;
+  state: State;
+  /** Why, when the state is not what the operator asked for. */
+  reason?: Reason;
+  term: number;
+  peer?: string;
+  /** ISO 8601, of the last change of state. */
+  since: string;
+  sessionPid: number;
+  /** QEMU of the domain or of the standby on this host. */
+  qemuPid?: number;
+  policy?: { name: string; intervalMs: number };
+  pauseMode?: 'gate' | 'stopped';
+  sync?: SyncProgress & { bytesPerSecond: number; pauseMsMax?: number };
+  epochs?: EpochSummary;
+  hold?: HoldSummary;
+  heartbeat?: { silentMs: number; timeoutMs: number; stalls: number };
+  replica?: ReplicaSummary;
+  takeover?: Takeover;
+  warnings?: string[];
+}
+
+export function reasonOf(error: unknown): Reason {
+  if (error instanceof UnderstudyError) {
+    return { code: error.code, message: error.message, remedy: error.remedy };
+  }
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { code: 'INTERNAL', message, remedy: 'This is a bug: report it with the log.' };
+}
+
+/** Epochs of the last seconds that `perSecond` is made of. */
+const RATE_WINDOW_MS = 2_000;
+
+const inMs = ({ p50, p99, max }: Spread): Spread => ({
+  p50: p50 / 1000,
+  p99: p99 / 1000,
+  max: max / 1000,
+});
+
+export function summarise(
+  records: EpochRecords,
+  committed: number,
+  pauseFailures: number,
+): EpochSummary {
+  const recent = records.last(1000);
+  const newest = recent.at(-1)?.pausedAtMs ?? 0;
+  const inWindow = recent.filter((record) => record.pausedAtMs > newest - RATE_WINDOW_MS);
+  return {
+    committed,
+    count: records.epochs,
+    perSecond: Math.round((inWindow.length * 10_000) / RATE_WINDOW_MS) / 10,
+    pauseMs: inMs(records.spread((record) => record.pauseUs)),
+    dirtyPages: records.spread((record) => record.dirtyPages),
+    shippedBytes: records.shippedBytes,
+    shippedPaused: records.shippedPausedEpochs,
+    pauseFailures,
+  };
+}

@@ -1,0 +1,33 @@
+import pc from 'picocolors';
+import { defineCommand } from './command.js';
+import { EXIT } from './exit-codes.js';
+import { printJson, printLine } from './output.js';
+
+/** `understudy check DOMAIN`: every reason against protecting it, at once. */
+export const checkCommand = defineCommand({
+  command: 'check <domain>',
+  describe: 'say whether a domain can be protected, and every reason why not',
+  options: (yargs) =>
+    yargs
+      .positional('domain', { type: 'string', demandOption: true, describe: 'libvirt domain' })
+      .example('$0 check web1', 'list every reason against protecting web1'),
+  run: async ({ domain, json }, client) => {
+    const report = await client.check(domain);
+    if (json) printJson(report);
+    else {
+      printLine(
+        report.protectable
+          ? `${domain}: ${pc.green('can be protected')}`
+          : `${domain}: ${pc.red('cannot be protected')}`,
+      );
+      for (const { code, message, remedy } of report.refusals) {
+        printLine(`  ${pc.red('✗')} ${code}  ${message}`);
+        printLine(`    ${pc.dim(remedy)}`);
+      }
+      for (const { code, message } of report.warnings) {
+        printLine(`  ${pc.yellow('!')} ${code}  ${message}`);
+      }
+    }
+    return report.protectable ? EXIT.ok : EXIT.refused;
+  },
+});

@@ -1,0 +1,47 @@
+/** The CLI's only way to anything: the agent's control API. */
+import { controlRequest } from '../agent/session-process.js';
+import type { DomainStatus } from '../agent/status.js';
+import type { CheckReport } from '../hypervisor/check.js';
+
+export interface ProtectBody {
+  backup: { host: string; port: number };
+  intervalMs?: number;
+  heartbeatHosts?: string[];
+  heartbeat?: { intervalMs: number; missedMax: number };
+  stagingBytes?: number;
+  faults?: string[];
+}
+
+export class AgentClient {
+  constructor(private readonly socketPath: string) {}
+
+  check(domain: string): Promise<CheckReport> {
+    return this.#get<CheckReport>(`${path(domain)}/check`);
+  }
+  status(domain: string): Promise<DomainStatus> {
+    return this.#get<DomainStatus>(path(domain));
+  }
+  async list(): Promise<DomainStatus[]> {
+    return (await this.#get<{ domains: DomainStatus[] }>('/v1/domains')).domains;
+  }
+  protect(domain: string, body: ProtectBody): Promise<DomainStatus> {
+    return this.#post(`${path(domain)}/protect`, body);
+  }
+  unprotect(domain: string, force: boolean): Promise<DomainStatus> {
+    return this.#post(`${path(domain)}/unprotect`, { force });
+  }
+  failover(domain: string): Promise<DomainStatus> {
+    return this.#post(`${path(domain)}/failover`, {});
+  }
+
+  async #get<T>(at: string): Promise<T> {
+    return (await controlRequest(this.socketPath, 'GET', at)) as T;
+  }
+  async #post(at: string, body: object): Promise<DomainStatus> {
+    return (await controlRequest(this.socketPath, 'POST', at, body)) as DomainStatus;
+  }
+}
+
+function path(domain: string): string {
+  return `/v1/domains/${encodeURIComponent(domain)}`;
+}

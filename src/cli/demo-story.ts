@@ -1,0 +1,62 @@
+/** How the demo is told on a terminal or into a log: one line per event, a bar while memory is copied. */
+import pc from 'picocolors';
+import { monotonicMs } from '../clock.js';
+import type { Narrator } from '../lab/demo/demo.js';
+import { type DemoFigures, promiseKept } from '../lab/demo/figures.js';
+import { mib, ms, printLine, printTable } from './output.js';
+import { progressBar } from './protect.js';
+
+export function narrator(): Narrator {
+  const startMs = monotonicMs();
+  const bar = progressBar(false);
+  const say = (text: string): void => {
+    bar?.stop();
+    printLine(
+      `${pc.dim(`${((monotonicMs() - startMs) / 1000).toFixed(1).padStart(6)} s`)}  ${text}`,
+    );
+  };
+  return {
+    phase: (text) => say(text.startsWith('KILL') ? pc.red(text) : pc.bold(text)),
+    syncing: (status) => bar?.show(status),
+    epochs: ({ epochs }, client) => {
+      if (epochs === undefined) return;
+      const { perSecond, committed, pauseMs, dirtyPages } = epochs;
+      say(
+        `epoch ${committed}: ${perSecond.toFixed(1)}/s, pause p50 ${ms(pauseMs.p50)} ` +
+          `p99 ${ms(pauseMs.p99)}, ${dirtyPages.p50} dirty pages; ` +
+          `${client?.ackedWrites ?? 0} writes answered`,
+      );
+    },
+  };
+}
+
+export function printFigures(figures: DemoFigures): void {
+  const { guest, pause_ms: pause, dirty_pages: dirty } = figures;
+  const yes = (value: boolean): string => (value ? pc.green('yes') : pc.red('NO'));
+  const none = (count: number): string => (count === 0 ? pc.green('0') : pc.red(String(count)));
+  printLine();
+  printTable(
+    ['FIGURE', 'VALUE'],
+    [
+      ['guest', `${guest.memory_mib} MiB, ${guest.vcpus} vCPU, ${guest.machine}`],
+      ['sync', `${mib(figures.sync.bytes)} in ${figures.sync.seconds} s`],
+      ['epochs', `${figures.epochs} at ${figures.interval_ms} ms`],
+      ['pause', `p50 ${ms(pause.p50)}, p99 ${ms(pause.p99)}, max ${ms(pause.max)}`],
+      ['dirty pages', `p50 ${dirty.p50}, max ${dirty.max}`],
+      ['shipped', mib(figures.shipped_bytes)],
+      ['kill to detection', ms(figures.detect_ms)],
+      ['decision to resumed', ms(figures.promote_ms)],
+      ['client’s longest wait', ms(figures.outage_ms)],
+      ['TCP connection survived', yes(figures.tcp_survived)],
+      ['guest went on', yes(figures.guest_uptime_continued)],
+      ['writes answered', String(figures.acked_writes)],
+      ['of these lost', none(figures.lost_writes)],
+      ['packets released too early', none(figures.released_uncommitted_packets)],
+    ],
+  );
+  printLine(
+    promiseKept(figures)
+      ? pc.green('Nothing the outside world was ever told is lost.')
+      : pc.red('A promise was broken: see the figures above.'),
+  );
+}

@@ -1,0 +1,105 @@
+import { INTERVAL_MS_DEFAULT } from '../epoch/policy.js';
+import { runDemo } from '../lab/demo/demo.js';
+import { promiseKept } from '../lab/demo/figures.js';
+import { HostPair } from '../lab/host-pair.js';
+import { Lab } from '../lab/lab.js';
+import { DEFAULT_PREFIX, HOST_ADDRESSES } from '../lab/layout.js';
+import { type Command, defineCommand } from './command.js';
+import { narrator, printFigures } from './demo-story.js';
+import { EXIT } from './exit-codes.js';
+import { printJson, printLine } from './output.js';
+
+const up = defineCommand({
+  command: 'up',
+  describe: 'two hosts with libvirt and an agent each, and a running guest; until Ctrl-C',
+  options: (yargs) =>
+    yargs
+      .option('memory', { type: 'number', default: 256, describe: 'guest memory, MiB' })
+      .option('vcpus', { type: 'number', default: 1, choices: [1, 2], describe: 'guest vCPUs' })
+      .option('machine', { choices: ['q35', 'pc'] as const, default: 'q35' as const }),
+  run: async ({ memory, vcpus, machine, json }) => {
+    const lab = await Lab.up();
+    const [pair, guest] = await Promise.all([
+      HostPair.start(lab),
+      lab.startGuest({ name: 'vm1', memoryMib: memory, vcpus, machine }),
+    ]);
+    const sockets = { a: pair.agent('a').socket, b: pair.agent('b').socket };
+    const backup = HOST_ADDRESSES.b.repl;
+    if (json) printJson({ prefix: lab.prefix, guest, sockets, backup });
+    else {
+      printLine(`guest vm1 runs on host a, Redis at ${guest.ip}:6379 (inside ${lab.client.netns})`);
+      printLine(`protect it:   understudy --socket ${sockets.a} protect vm1 --backup ${backup}`);
+      printLine(`its status:   understudy --socket ${sockets.a} status vm1`);
+      printLine(`on host b:    understudy --socket ${sockets.b} status vm1`);
+      printLine('Ctrl-C ends it, or `understudy lab down` from elsewhere');
+    }
+    return new Promise(() => {
+      // The laboratory's own signal watch tears it down and ends the process.
+      setInterval(() => undefined, 2 ** 30);
+    });
+  },
+});
+
+const down = defineCommand({
+  command: 'down',
+  describe: 'remove everything that a laboratory left, also after a crash',
+  options: (yargs) =>
+    yargs.option('prefix', {
+      type: 'string',
+      default: process.env.UNDERSTUDY_LAB_PREFIX ?? DEFAULT_PREFIX,
+      describe: 'what its names begin with',
+    }),
+  run: async ({ prefix, json }) => {
+    await Lab.tearDown(prefix);
+    if (json) printJson({ prefix, removed: true });
+    else printLine(`laboratory ${prefix}: nothing is left`);
+    return EXIT.ok;
+  },
+});
+
+const demo = defineCommand({
+  command: 'demo',
+  describe: 'protect a real guest, kill its primary, show the takeover',
+  options: (yargs) =>
+    yargs
+      .option('memory', { type: 'number', default: 512, describe: 'guest memory, MiB' })
+      .option('vcpus', { type: 'number', default: 1, choices: [1, 2], describe: 'guest vCPUs' })
+      .option('machine', { choices: ['q35', 'pc'] as const, default: 'q35' as const })
+      .option('interval', {
+        type: 'number',
+        default: INTERVAL_MS_DEFAULT,
+        describe: 'milliseconds between checkpoints',
+      })
+      .option('duration', { type: 'number', default: 5, describe: 'seconds before the kill' })
+      .option('kill', {
+        choices: ['qemu', 'host'] as const,
+        default: 'qemu' as const,
+        describe: 'the guest’s QEMU, or the whole primary host',
+      })
+      .option('unsafe-fault', { type: 'string', array: true, default: [], hidden: true }),
+  run: async (options) => {
+    const figures = await runDemo(
+      {
+        memoryMib: options.memory,
+        vcpus: options.vcpus,
+        machine: options.machine,
+        intervalMs: options.interval,
+        durationS: options.duration,
+        kill: options.kill,
+        faults: options.unsafeFault,
+      },
+      narrator(),
+    );
+    printFigures(figures);
+    if (options.json) printJson(figures);
+    return promiseKept(figures) ? EXIT.ok : EXIT.failed;
+  },
+});
+
+/** `understudy lab up|down|demo`: two hosts on one machine. */
+export const labCommand: Command = (parser, onExit) => {
+  parser.command('lab <command>', 'two hosts on this one machine, to try and to test', (yargs) => {
+    for (const declare of [up, down, demo]) declare(yargs, onExit);
+    return yargs.demandCommand(1, 'up, down or demo?');
+  });
+};

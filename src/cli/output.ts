@@ -1,0 +1,59 @@
+/** How the CLI speaks: text for people, JSON for programs, colours only on a terminal. */
+import Table from 'cli-table3';
+import pc from 'picocolors';
+import { reasonOf } from '../agent/status.js';
+import { UnderstudyError } from '../errors.js';
+import { EXIT } from './exit-codes.js';
+
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+export function printLine(line = ''): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** Rows without frames, as kubectl and virsh print them. */
+export function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
+  const none = { top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '' };
+  const table = new Table({
+    head: [...head],
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
+    chars: {
+      ...none,
+      'bottom-mid': '',
+      'bottom-left': '',
+      'bottom-right': '',
+      left: '',
+      'left-mid': '',
+      mid: '',
+      'mid-mid': '',
+      right: '',
+      'right-mid': '',
+      middle: '',
+    },
+  });
+  table.push(...rows.map((row) => [...row]));
+  printLine(table.toString());
+}
+
+/** Says what failed and what to do, and gives the exit code for it. */
+export function printError(error: unknown, options: { json: boolean; debug: boolean }): number {
+  const { code, message, remedy } = reasonOf(error);
+  if (options.json) printJson({ error: { code, message, remedy } });
+  else {
+    process.stderr.write(`${pc.red('error')} ${code}: ${message}\n`);
+    process.stderr.write(`${pc.dim('remedy')} ${remedy}\n`);
+  }
+  if (options.debug && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  if (error instanceof UnderstudyError && error.code === 'AGENT_UNREACHABLE') return EXIT.noAgent;
+  return EXIT.failed;
+}
+
+export function mib(bytes: number): string {
+  return `${(bytes / 1024 ** 2).toFixed(bytes < 10 * 1024 ** 2 ? 1 : 0)} MiB`;
+}
+
+export function ms(value: number): string {
+  return `${value.toFixed(value < 10 ? 2 : 0)} ms`;
+}

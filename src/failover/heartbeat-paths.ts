@@ -1,0 +1,80 @@
+/** Heartbeats over real connections: sends on every path, hears on every path, reports silence once. */
+import { monotonicMs } from '../clock.js';
+import type { FrameChannel } from '../wire/channel.js';
+import type { HeartbeatPolicy } from '../wire/messages.js';
+import { HeartbeatMonitor } from './heartbeat.js';
+
+export interface HeartbeatListener {
+  /** All paths have been silent for the time-out. Called once. */
+  onSilent(silentMs: number): void;
+  onStall(lateMs: number): void;
+}
+
+export class HeartbeatPaths {
+  readonly #monitor: HeartbeatMonitor;
+  readonly #channels: (FrameChannel | undefined)[];
+  readonly #timer: NodeJS.Timeout;
+  #lastTickMs = monotonicMs();
+  #reported = false;
+  #silentMs = 0;
+
+  constructor(
+    private readonly policy: HeartbeatPolicy,
+    paths: number,
+    private readonly term: () => number,
+    private readonly listener: HeartbeatListener,
+  ) {
+    this.#monitor = new HeartbeatMonitor(policy, paths, monotonicMs());
+    this.#channels = Array.from({ length: paths }, () => undefined);
+    this.#timer = setInterval(() => this.#tick(), policy.intervalMs);
+  }
+
+  get summary(): { silentMs: number; timeoutMs: number; stalls: number } {
+    const { timeoutMs, stalls } = this.#monitor;
+    return { silentMs: Math.round(this.#silentMs), timeoutMs, stalls };
+  }
+
+  /** CLOCK_MONOTONIC ms at which any path was last heard. */
+  get lastHeardAtMs(): number {
+    return monotonicMs() - this.#silentMs;
+  }
+
+  /** Takes a connected path; a new one replaces the old one of the same number. */
+  use(path: number, channel: FrameChannel): void {
+    if (path >= this.#channels.length) {
+      channel.destroy();
+      return;
+    }
+    this.#channels[path]?.destroy();
+    this.#channels[path] = channel;
+    this.#monitor.heard(path, monotonicMs());
+    channel.receive({
+      onFrame: () => this.#monitor.heard(path, monotonicMs()),
+      onClosed: () => {
+        if (this.#channels[path] === channel) this.#channels[path] = undefined;
+      },
+    });
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    for (const channel of this.#channels) channel?.destroy();
+  }
+
+  #tick(): void {
+    const now = monotonicMs();
+    const lateMs = now - this.#lastTickMs - this.policy.intervalMs;
+    this.#lastTickMs = now;
+    const { silent, silentMs, stalled } = this.#monitor.look(now);
+    this.#silentMs = silentMs;
+    if (stalled) this.listener.onStall(lateMs);
+    for (const channel of this.#channels) {
+      // A path that fails to send is a path that will be silent; the monitor judges that.
+      channel?.send({ type: 'heartbeat', epoch: 0, term: this.term() }).catch(() => undefined);
+    }
+    if (silent && !this.#reported) {
+      this.#reported = true;
+      this.listener.onSilent(silentMs);
+    }
+  }
+}

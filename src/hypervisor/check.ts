@@ -1,0 +1,104 @@
+/** `understudy check`: asks libvirt, QEMU and this host, and lets preflight.ts judge. Nothing is changed. */
+import { messageOf, UnderstudyError } from '../errors.js';
+import { native } from '../native.js';
+import { type Note, note, type Refusal, refusal } from './check-codes.js';
+import type { ProtectedDomain } from './domain.js';
+import { readDomainXml } from './domain-xml.js';
+import { hasProcess } from './inspect.js';
+import { INSPECT_TIMEOUT_MS } from './limits.js';
+import { readReply } from './monitor.js';
+import { judgeDefinition, judgeRuntime, type RuntimeFacts } from './preflight.js';
+import { balloonReply, capabilitiesReply, jobsReply, migrateReply } from './qmp-replies.js';
+import { ramMap } from './ram-map.js';
+
+export interface CheckReport {
+  domain: string;
+  protectable: boolean;
+  /** Every reason against it, not only the first. */
+  refusals: Refusal[];
+  warnings: Note[];
+}
+
+/** @throws only when libvirt itself cannot be asked */
+export async function checkDomain(domain: ProtectedDomain): Promise<CheckReport> {
+  const state = await domain.state();
+  const definition = readDomainXml(await domain.liveXml());
+  const verdicts = [{ refusals: await judgeHost(), notes: [] as Note[] }];
+  const fromXml = judgeDefinition(definition);
+  if (hasProcess(state)) {
+    verdicts.push(fromXml, judgeRuntime(definition, await runtimeFacts(domain)));
+  } else {
+    // Taps and expanded CPU models exist only while running: those refusals would be false.
+    const onlyLive = new Set(['CHECK_NIC_NOT_ON_BRIDGE', 'CHECK_CPU_NOT_NAMED']);
+    const refusals = fromXml.refusals.filter(({ code }) => !onlyLive.has(code));
+    refusals.unshift(refusal('CHECK_NOT_RUNNING', `${domain.name} is ${state}`));
+    verdicts.push({ refusals, notes: fromXml.notes });
+  }
+  const refusals = verdicts.flatMap((verdict) => verdict.refusals);
+  const warnings = verdicts.flatMap((verdict) => verdict.notes);
+  if (state === 'paused')
+    warnings.push(note('CHECK_NOTE_GUEST_PAUSED', `${domain.name} is paused`));
+  return { domain: domain.name, protectable: refusals.length === 0, refusals, warnings };
+}
+
+async function judgeHost(): Promise<Refusal[]> {
+  const refusals: Refusal[] = [];
+  if (process.getuid?.() !== 0) {
+    refusals.push(refusal('CHECK_NOT_ROOT', 'understudy does not run as root'));
+  }
+  const test = await native.memory.selfTest();
+  if (!test.ok) {
+    const why = `${test.failedStep ?? 'self-test'}: ${test.reason ?? 'failed'}`;
+    refusals.push(refusal('CHECK_KERNEL', `write tracking does not work here (${why})`));
+  }
+  return refusals;
+}
+
+async function runtimeFacts(domain: ProtectedDomain): Promise<RuntimeFacts> {
+  const migration = await ask(domain, 'query-migrate', migrateReply);
+  const capabilities = await ask(domain, 'query-migrate-capabilities', capabilitiesReply);
+  const jobs = await ask(domain, 'query-jobs', jobsReply);
+  const balloonActualBytes = await balloonBytes(domain);
+  return {
+    blockedReasons: migration['blocked-reasons'] ?? [],
+    migrationStatus: migration.status ?? '',
+    capabilities: capabilities.filter(({ state }) => state).map(({ capability }) => capability),
+    jobs: jobs.filter(({ status }) => status !== 'concluded' && status !== 'null'),
+    ...(balloonActualBytes === undefined ? {} : { balloonActualBytes }),
+    ...(await ramFacts(domain)),
+  };
+}
+
+async function ramFacts(
+  domain: ProtectedDomain,
+): Promise<Pick<RuntimeFacts, 'notCarried' | 'ramMapProblem'>> {
+  try {
+    const { notCarried } = await ramMap(domain);
+    return { notCarried: notCarried.map(({ name }) => name) };
+  } catch (error) {
+    if (error instanceof UnderstudyError) {
+      return { notCarried: [], ramMapProblem: messageOf(error) };
+    }
+    throw error;
+  }
+}
+
+/** Undefined when the domain has no balloon: QEMU answers "DeviceNotActive". */
+async function balloonBytes(domain: ProtectedDomain): Promise<number | undefined> {
+  try {
+    return (await ask(domain, 'query-balloon', balloonReply)).actual;
+  } catch (error) {
+    const refused = error instanceof UnderstudyError && error.code === 'HYP_QMP_FAILED';
+    if (refused) return undefined;
+    throw error;
+  }
+}
+
+async function ask<T>(
+  domain: ProtectedDomain,
+  command: string,
+  schema: Parameters<typeof readReply<T>>[0],
+): Promise<T> {
+  const reply = await domain.qmp(command, undefined, INSPECT_TIMEOUT_MS);
+  return readReply(schema, reply, { operation: command, domain: domain.name });
+}

@@ -1,0 +1,179 @@
+/** One connection to this host's libvirt, and everything that starts from it. */
+import { type NativeConnection, native } from '../native.js';
+import { type CheckReport, checkDomain } from './check.js';
+import { ProtectedDomain } from './domain.js';
+import { callLibvirt } from './libvirt-call.js';
+import { isGone, type LifecycleEvent, lifecycleEvent } from './lifecycle.js';
+import {
+  CONNECT_TIMEOUT_MS,
+  INSPECT_TIMEOUT_MS,
+  KEEPALIVE_COUNT,
+  KEEPALIVE_INTERVAL_S,
+  LIFECYCLE_TIMEOUT_MS,
+} from './limits.js';
+import { Standby, type StandbyHost, type StandbyOptions } from './standby.js';
+
+export interface HypervisorOptions {
+  uri: string;
+  /** Called once when libvirt reports the connection dead; not after `close()`. */
+  onClosed?: (reason: string) => void;
+}
+
+export interface DomainRef {
+  name: string;
+  uuid: string;
+  running: boolean;
+}
+
+export interface Versions {
+  /** The newest QEMU of the host; a domain's own is in its DomainFacts. */
+  qemu: string;
+  libvirt: string;
+}
+
+/** virConnectCloseReason */
+const CLOSE_REASONS = ['error', 'end of file', 'keepalive timeout', 'closed by client'];
+/** virDomainCreateFlags: VIR_DOMAIN_START_PAUSED */
+const START_PAUSED = 1;
+
+/** @throws LIBVIRT_…, HYP_MONITOR_TIMED_OUT */
+export async function openHypervisor(options: HypervisorOptions): Promise<Hypervisor> {
+  let hypervisor: Hypervisor | undefined;
+  let closedEarly: string | undefined;
+  const onClosed = (code: number) => {
+    const reason = CLOSE_REASONS[code] ?? `reason ${code}`;
+    if (hypervisor === undefined) closedEarly = reason;
+    else hypervisor.lost(reason);
+  };
+  const connection = await callLibvirt({ operation: 'open' }, CONNECT_TIMEOUT_MS, () =>
+    native.libvirt.open({
+      uri: options.uri,
+      keepaliveIntervalS: KEEPALIVE_INTERVAL_S,
+      keepaliveCount: KEEPALIVE_COUNT,
+      onClosed,
+    }),
+  );
+  hypervisor = new Hypervisor(connection, options);
+  try {
+    await hypervisor.subscribe();
+  } catch (error) {
+    await hypervisor.close();
+    throw error;
+  }
+  if (closedEarly !== undefined) hypervisor.lost(closedEarly);
+  return hypervisor;
+}
+
+export class Hypervisor implements StandbyHost {
+  readonly uri: string;
+  readonly #connection: NativeConnection;
+  readonly #onClosed: ((reason: string) => void) | undefined;
+  readonly #listeners = new Set<(event: LifecycleEvent) => void>();
+  #closed = false;
+
+  /** Use `openHypervisor`. */
+  constructor(connection: NativeConnection, options: HypervisorOptions) {
+    this.uri = options.uri;
+    this.#connection = connection;
+    this.#onClosed = options.onClosed;
+  }
+
+  /** Ends the connection; domains go on. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#listeners.clear();
+    await callLibvirt({ operation: 'close' }, LIFECYCLE_TIMEOUT_MS, () => this.#connection.close());
+  }
+
+  async versions(): Promise<Versions> {
+    const qemu = await this.#call('version', () => this.#connection.hypervisorVersion());
+    const libvirt = await this.#call('version', () => this.#connection.libvirtVersion());
+    return { qemu: versionWords(qemu), libvirt: versionWords(libvirt) };
+  }
+
+  async list(): Promise<DomainRef[]> {
+    const refs = await this.#call('list', () => this.#connection.listDomains(0));
+    return refs.map(({ name, uuid, id }) => ({ name, uuid, running: id >= 0 }));
+  }
+
+  /** @throws LIBVIRT_NO_DOMAIN */
+  async domain(name: string): Promise<ProtectedDomain> {
+    const names = { operation: 'look up', domain: name };
+    return new ProtectedDomain(
+      await callLibvirt(names, INSPECT_TIMEOUT_MS, () => this.#connection.lookupByName(name)),
+    );
+  }
+
+  /** Events of all domains from now on; returns what unsubscribes. */
+  onLifecycle(listener: (event: LifecycleEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  onGone(uuid: string, listener: (reason: string) => void): () => void {
+    return this.onLifecycle((event) => {
+      if (event.uuid === uuid && isGone(event)) listener(`${event.kind} (detail ${event.detail})`);
+    });
+  }
+
+  /** Every reason why `name` cannot be protected, at once. */
+  async check(name: string): Promise<CheckReport> {
+    return checkDomain(await this.domain(name));
+  }
+
+  startStandby(options: StandbyOptions): Promise<Standby> {
+    return Standby.start(this, options);
+  }
+
+  async createPaused(xml: string): Promise<ProtectedDomain> {
+    const created = this.#connection.createXml(xml, START_PAUSED);
+    try {
+      const names = { operation: 'start standby' };
+      return new ProtectedDomain(await callLibvirt(names, LIFECYCLE_TIMEOUT_MS, () => created));
+    } catch (error) {
+      // One that comes up after we gave up belongs to nobody; its failure has been reported.
+      created.then((late) => late.destroy(0)).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async define(xml: string): Promise<ProtectedDomain> {
+    const domain = await callLibvirt({ operation: 'define' }, LIFECYCLE_TIMEOUT_MS, () =>
+      this.#connection.defineXml(xml, 0),
+    );
+    return new ProtectedDomain(domain);
+  }
+
+  async running(uuid: string): Promise<ProtectedDomain | undefined> {
+    const refs = await this.list();
+    const ref = refs.find((domain) => domain.uuid === uuid && domain.running);
+    return ref === undefined ? undefined : this.domain(ref.name);
+  }
+
+  /** For `openHypervisor`: libvirt says that the connection is dead. */
+  lost(reason: string): void {
+    if (this.#closed) return;
+    this.#onClosed?.(reason);
+  }
+
+  /** For `openHypervisor`: the one native subscription, shared by all listeners. */
+  subscribe(): Promise<void> {
+    return this.#call('subscribe', () =>
+      this.#connection.onLifecycle((event) => {
+        for (const listener of [...this.#listeners]) listener(lifecycleEvent(event));
+      }),
+    );
+  }
+
+  #call<T>(operation: string, start: () => Promise<T>): Promise<T> {
+    return callLibvirt({ operation }, INSPECT_TIMEOUT_MS, start);
+  }
+}
+
+/** libvirt's major * 1,000,000 + minor * 1,000 + release. */
+function versionWords(version: number): string {
+  return [version / 1_000_000, (version / 1_000) % 1_000, version % 1_000]
+    .map(Math.trunc)
+    .join('.');
+}

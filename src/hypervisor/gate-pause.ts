@@ -1,0 +1,63 @@
+/** The fast pause: everything inside one command, the guest resumed by QEMU itself. */
+import type { NativeCapture } from '../native.js';
+import type { ProtectedDomain } from './domain.js';
+import { type GateOptions, PauseGate } from './gate.js';
+import { PAUSE_TIMEOUT_MS } from './limits.js';
+import { bounded } from './monitor.js';
+import type { PausedCapture, PauseHow, PauseSource } from './pause-source.js';
+import { letRun, runState } from './run-state.js';
+
+/** QEMU's run state inside the gate; an operator's pause is "paused" and is left alone. */
+const STATE_INSIDE_GATE = 'save-vm';
+
+export class GatePause implements PauseSource {
+  readonly mode = 'gate';
+  readonly #domain: ProtectedDomain;
+  readonly #options: GateOptions;
+  #gate: PauseGate | undefined;
+
+  constructor(domain: ProtectedDomain, options: GateOptions) {
+    this.#domain = domain;
+    this.#options = options;
+  }
+
+  async pauseAndCapture(
+    capture: (how: PauseHow) => Promise<NativeCapture>,
+  ): Promise<PausedCapture> {
+    this.#gate ??= new PauseGate(this.#domain, this.#options);
+    const gate = this.#gate;
+    let saveFailure: { error: unknown } | undefined;
+    const saved = gate.pause().catch((error: unknown) => {
+      saveFailure = { error };
+    });
+    try {
+      const captured = await capture({ gateFd: gate.readFd });
+      await this.#answered(saved);
+      if (saveFailure !== undefined) throw saveFailure.error;
+      return { capture: captured, deviceState: captured.deviceState };
+    } catch (error) {
+      // What failed first is the cause; the other failure is its consequence.
+      const cause = saveFailure?.error ?? error;
+      await this.#abandon(gate, saved);
+      throw cause;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#gate?.close();
+    this.#gate = undefined;
+  }
+
+  /** Frees a QEMU that is blocked in the gate; the next pause opens a new one. */
+  async #abandon(gate: PauseGate, saved: Promise<void>): Promise<void> {
+    this.#gate = undefined;
+    gate.close();
+    await this.#answered(saved);
+    if ((await runState(this.#domain)) === STATE_INSIDE_GATE) await letRun(this.#domain);
+  }
+
+  /** The gate is drained or closed: nothing holds QEMU any longer. */
+  #answered(saved: Promise<void>): Promise<void> {
+    return bounded(saved, PAUSE_TIMEOUT_MS, { operation: 'pause', domain: this.#domain.name });
+  }
+}

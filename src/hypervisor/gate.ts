@@ -1,0 +1,74 @@
+/**
+ * The pause gate: one monitor command that is pause, save and resume.
+ *
+ * QEMU stops the guest, then writes its device state into a pipe of ours that holds one page. The
+ * first readable byte means "the guest stands still"; QEMU resumes it when the last byte is
+ * drained. Closing the gate at any time, also by dying, makes QEMU's write fail and the guest
+ * go on. The guest's fate therefore never depends on our staying alive.
+ */
+import { type NativeGate, native } from '../native.js';
+import type { ProtectedDomain } from './domain.js';
+import { hypervisorError } from './errors.js';
+import { UNBOUNDED_MS } from './monitor.js';
+
+export interface GateOptions {
+  /** Real user id of the QEMU process. */
+  qemuUid: number;
+  /** Where a FIFO is made when QEMU is not root; that user must be able to enter its directory. */
+  fifoPath: string;
+}
+
+export class PauseGate {
+  readonly #domain: ProtectedDomain;
+  readonly #gate: NativeGate;
+
+  /** @throws an error of mkfifo(3) or pipe(2), with `code` */
+  constructor(domain: ProtectedDomain, options: GateOptions) {
+    this.#domain = domain;
+    this.#gate = native.openGate(
+      options.qemuUid === 0 ? {} : { fifoPath: options.fifoPath, ownerUid: options.qemuUid },
+    );
+  }
+
+  /** Give this to the capture. */
+  get readFd(): number {
+    return this.#gate.readFd;
+  }
+
+  /**
+   * Sends the command; resolves when QEMU has written everything and the guest runs again
+   * (or stands, when it stood before). Drain `readFd` meanwhile. Not bounded in time, as the
+   * guest may be held while an epoch is shipped: the drain has its watchdog, and `close()` ends it.
+   * @throws HYP_GATE_FAILED when QEMU could not open the gate or write all of it; the guest runs again
+   */
+  async pause(): Promise<void> {
+    await saveDeviceState(this.#domain, this.#gate.path, UNBOUNDED_MS);
+  }
+
+  /** Once. A QEMU that is blocked in the gate fails its command and resumes the guest. */
+  close(): void {
+    this.#gate.close();
+  }
+}
+
+/** `live: false` always: the default would inactivate the disks of a stopped guest. */
+export async function saveDeviceState(
+  domain: ProtectedDomain,
+  filename: string,
+  timeoutMs: number,
+): Promise<void> {
+  try {
+    await domain.qmp('xen-save-devices-state', { filename, live: false }, timeoutMs);
+  } catch (error) {
+    if (!isQmpError(error)) throw error;
+    throw hypervisorError('HYP_GATE_FAILED', `${domain.name}: ${error.message}`, {
+      operation: 'pause',
+      domain: domain.name,
+      cause: error,
+    });
+  }
+}
+
+function isQmpError(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && error.code === 'HYP_QMP_FAILED';
+}

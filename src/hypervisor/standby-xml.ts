@@ -1,0 +1,102 @@
+/**
+ * Pure: the primary's domain XML made into (1) a definition any host can keep, and (2) the XML
+ * that starts its standby.
+ *
+ * PCI addresses, MACs, machine type and CPU must come through untouched: device state is
+ * matched by them. The migratable XML has already dropped aliases, generated tap names, labels
+ * and the id, but it also has the CPU as it was asked for; the CPU that the guest has been
+ * shown (live XML, `check='full'`) replaces it, so that libvirt refuses a host that would show another.
+ */
+import { type Document, type Element, XMLSerializer } from '@xmldom/xmldom';
+import { at, attribute, children, elements, parseDomainXml } from './xml.js';
+
+const QEMU_NAMESPACE = 'http://libvirt.org/schemas/domain/qemu/1.0';
+
+/** Changes the XML for this host (console paths, bridge names) before the standby starts. */
+export type RewriteXml = (document: Document) => void;
+
+/** The domain as another host may define it. Nothing of a standby's life remains in it. @throws HYP_XML_BAD */
+export function portableDefinition(migratableXml: string, liveXml: string): string {
+  const { document, root } = parseDomainXml(migratableXml);
+  const live = parseDomainXml(liveXml).root;
+  removeIncoming(root);
+  for (const label of children(root, 'seclabel')) root.removeChild(label);
+  for (const nic of children(at(root, 'devices'), 'interface')) forgetPort(nic);
+  const cpu = at(root, 'cpu');
+  const shownCpu = at(live, 'cpu');
+  if (shownCpu !== undefined) {
+    const copy = document.importNode(shownCpu, true);
+    if (cpu === undefined) append(root, copy);
+    else root.replaceChild(copy, cpu);
+  }
+  return serialize(document);
+}
+
+/** The XML of a standby: RAM in a shared memfd, waiting for device state. @throws HYP_XML_BAD */
+export function standbyXml(definition: string, rewrite?: RewriteXml): string {
+  const { document, root } = parseDomainXml(definition);
+  removeIncoming(root);
+  useSharedMemfd(document, root);
+  appendArgs(document, commandLine(document, root), ['-incoming', 'defer']);
+  rewrite?.(document);
+  return serialize(document);
+}
+
+/** A network's port and the bridge behind it are facts of the primary's host. */
+function forgetPort(nic: Element): void {
+  const source = at(nic, 'source');
+  if (source === undefined) return;
+  source.removeAttribute('portid');
+  if (attribute(nic, 'type') === 'network') source.removeAttribute('bridge');
+}
+
+function useSharedMemfd(document: Document, root: Element): void {
+  const backing =
+    at(root, 'memoryBacking') ?? append(root, document.createElement('memoryBacking'));
+  for (const tag of ['source', 'access']) {
+    for (const old of children(backing, tag)) backing.removeChild(old);
+  }
+  append(backing, document.createElement('source')).setAttribute('type', 'memfd');
+  append(backing, document.createElement('access')).setAttribute('mode', 'shared');
+}
+
+/** Takes away what an earlier life as a standby left on the command line. */
+function removeIncoming(root: Element): void {
+  for (const line of commandLines(root)) {
+    const args = elements(line);
+    args.forEach((arg, index) => {
+      if (attribute(arg, 'value') !== '-incoming') return;
+      line.removeChild(arg);
+      const value = args[index + 1];
+      if (value !== undefined) line.removeChild(value);
+    });
+    if (elements(line).length === 0) root.removeChild(line);
+  }
+}
+
+function commandLines(root: Element): Element[] {
+  return elements(root).filter(
+    ({ namespaceURI, localName }) => namespaceURI === QEMU_NAMESPACE && localName === 'commandline',
+  );
+}
+
+function commandLine(document: Document, root: Element): Element {
+  const [line] = commandLines(root);
+  return line ?? append(root, document.createElementNS(QEMU_NAMESPACE, 'qemu:commandline'));
+}
+
+function appendArgs(document: Document, line: Element, values: readonly string[]): void {
+  for (const value of values) {
+    const arg = document.createElementNS(QEMU_NAMESPACE, 'qemu:arg');
+    append(line, arg).setAttribute('value', value);
+  }
+}
+
+function append(parent: Element, child: Element): Element {
+  parent.appendChild(child);
+  return child;
+}
+
+function serialize(document: Document): string {
+  return new XMLSerializer().serializeToString(document);
+}

@@ -1,0 +1,90 @@
+/** The demo's client as its parent sees it: started in the client's namespace, asked, ended. */
+import type { ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { type Deferred, deferred } from '../../deferred.js';
+import { labError } from '../errors.js';
+import type { Lab } from '../lab.js';
+import type { ClientFinal, ClientMessage } from './client.js';
+import type { WitnessReport } from './witness.js';
+
+/** Reading back some 60,000 keys through a held guest takes seconds. */
+const FINISH_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 20_000;
+
+export class ClientProcess {
+  readonly #child: ChildProcess;
+  readonly #ready = deferred();
+  readonly #final = deferred<ClientFinal>();
+  #latest: WitnessReport | undefined;
+  #onReport: (report: WitnessReport) => void = () => undefined;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    this.#final.promise.catch(() => undefined);
+    child.on('message', (message: ClientMessage) => this.#onMessage(message));
+    child.once('exit', (code) => this.#fail(`the client ended with code ${code}`));
+  }
+
+  static async start(lab: Lab, guestIp: string): Promise<ClientProcess> {
+    const program = fileURLToPath(new URL('./client.js', import.meta.url));
+    const child = lab.client.spawn(process.execPath, [program, guestIp], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    const client = new ClientProcess(child);
+    await bounded(client.#ready, READY_TIMEOUT_MS, 'no answer from Redis');
+    return client;
+  }
+
+  get latest(): WitnessReport | undefined {
+    return this.#latest;
+  }
+
+  mark(): void {
+    this.#child.send({ do: 'mark' });
+  }
+
+  /** Resolves when the client has had an answer after `sinceMs` (CLOCK_MONOTONIC) that ended a gap around it. */
+  answeredAfter(sinceMs: number, timeoutMs: number): Promise<WitnessReport> {
+    const seen = deferred<WitnessReport>();
+    this.#onReport = (report) => {
+      if (report.gapFromMs <= sinceMs + 1_000 && report.gapToMs > sinceMs) seen.resolve(report);
+    };
+    return bounded(seen, timeoutMs, 'no answer after the takeover');
+  }
+
+  /** Ends the writes and reads everything back. */
+  finish(): Promise<ClientFinal> {
+    this.#child.send({ do: 'finish' });
+    return bounded(this.#final, FINISH_TIMEOUT_MS, 'the client did not finish');
+  }
+
+  kill(): void {
+    this.#child.removeAllListeners('exit');
+    this.#child.kill('SIGKILL');
+  }
+
+  #onMessage(message: ClientMessage): void {
+    if ('ready' in message) this.#ready.resolve();
+    else if ('final' in message) this.#final.resolve(message.final);
+    else if ('failed' in message) this.#fail(message.failed);
+    else {
+      this.#latest = message.report;
+      this.#onReport(message.report);
+    }
+  }
+
+  #fail(why: string): void {
+    const error = labError('LAB_CLIENT_FAILED', why);
+    this.#ready.reject(error);
+    this.#final.reject(error);
+  }
+}
+
+async function bounded<T>(what: Deferred<T>, timeoutMs: number, why: string): Promise<T> {
+  const timer = setTimeout(() => what.reject(labError('LAB_CLIENT_FAILED', why)), timeoutMs);
+  try {
+    return await what.promise;
+  } finally {
+    clearTimeout(timer);
+  }
+}

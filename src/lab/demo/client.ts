@@ -1,0 +1,116 @@
+/**
+ * The client of the demo, a process of its own in the client's namespace: writes to Redis over one
+ * connection that is never made again, hears the guest's beacon, and at the end reads back
+ * every write it was ever answered.
+ *
+ * Parent to child: {"do":"mark"} | {"do":"finish"}; child to parent: {"ready":true} |
+ * {"report":…} | {"final":…}.
+ */
+import { createSocket } from 'node:dgram';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { monotonicMs } from '../../clock.js';
+import { messageOf } from '../../errors.js';
+import { BEACON_PORT, REDIS_PORT } from '../ports.js';
+import { Witness, type WitnessReport } from './witness.js';
+
+export interface ClientFinal extends WitnessReport {
+  /** The one connection of the beginning answered to the end, and Redis knows it by the same number. */
+  tcpSurvived: boolean;
+  /** Acknowledged writes whose value was not there at the end. */
+  lostWrites: number;
+  /** The same Redis process as at the beginning. */
+  sameRedis: boolean;
+}
+
+export type ClientMessage =
+  | { ready: true }
+  | { report: WitnessReport }
+  | { final: ClientFinal }
+  | { failed: string };
+
+/** Writes in flight on the one connection. */
+const WRITERS = 16;
+const REPORT_EVERY_MS = 100;
+const READ_BACK_BATCH = 500;
+
+const host = process.argv[2] ?? '';
+const witness = new Witness();
+const written = new Map<string, string>();
+let finishing = false;
+
+function send(message: ClientMessage): void {
+  process.send?.(message);
+}
+
+async function write(redis: Redis, writer: number): Promise<void> {
+  for (let turn = 0; !finishing; turn += 1) {
+    const key = `${writer}:${turn % 4_096}`;
+    const value = `${turn}`;
+    await redis.set(key, value);
+    written.set(key, value);
+    witness.answered(monotonicMs());
+  }
+}
+
+async function readBack(redis: Redis): Promise<number> {
+  const keys = [...written.keys()];
+  let lost = 0;
+  for (let at = 0; at < keys.length; at += READ_BACK_BATCH) {
+    const batch = keys.slice(at, at + READ_BACK_BATCH);
+    const values = await redis.mget(batch);
+    lost += batch.filter((key, index) => values[index] !== written.get(key)).length;
+  }
+  return lost;
+}
+
+async function redisIdentity(redis: Redis): Promise<string> {
+  return /^run_id:(\w+)/m.exec(await redis.info('server'))?.[1] ?? 'unknown';
+}
+
+async function main(): Promise<void> {
+  const beacons = createSocket('udp4').on('message', (datagram) => witness.beacon(datagram));
+  await new Promise<void>((resolve) => beacons.bind(BEACON_PORT, resolve));
+  let closed = false;
+  const redis = new Redis({
+    host,
+    port: REDIS_PORT,
+    // Never connect again: a lost connection must be seen as one.
+    retryStrategy: () => null,
+    maxRetriesPerRequest: null,
+    enableReadyCheck: false,
+  }).on('end', () => {
+    closed = true;
+  });
+  redis.on('error', (error) => send({ failed: messageOf(error) }));
+  const [connection, server] = [await redis.client('ID'), await redisIdentity(redis)];
+  const writers = Array.from({ length: WRITERS }, (_, writer) => write(redis, writer));
+  const finish = new Promise<void>((resolve) => {
+    process.on('message', (message: { do: 'mark' | 'finish' }) => {
+      if (message.do === 'mark') witness.mark();
+      else resolve();
+    });
+  });
+  const reporting = setInterval(() => send({ report: witness.report() }), REPORT_EVERY_MS);
+  send({ ready: true });
+  await finish;
+  clearInterval(reporting);
+  finishing = true;
+  await Promise.all(writers);
+  const final: ClientFinal = {
+    ...witness.report(),
+    lostWrites: await readBack(redis),
+    sameRedis: (await redisIdentity(redis)) === server,
+    tcpSurvived: !closed && (await redis.client('ID')) === connection,
+  };
+  send({ final });
+  await delay(0);
+  redis.disconnect();
+  beacons.close();
+  process.disconnect();
+}
+
+main().catch((error: unknown) => {
+  send({ failed: messageOf(error) });
+  process.exitCode = 1;
+});

@@ -1,0 +1,82 @@
+/** The demo's contract: the JSON object that `script/demo --json` prints as its last line. Pure. */
+import type { DomainStatus } from '../../agent/status.js';
+import type { MachineType } from '../domain-xml.js';
+import type { ClientFinal } from './client.js';
+
+export interface DemoOptions {
+  memoryMib: number;
+  vcpus: number;
+  machine: MachineType;
+  intervalMs: number;
+  durationS: number;
+  kill: 'qemu' | 'host';
+  /** Planted faults, for the tests that must notice them. */
+  faults: readonly string[];
+}
+
+export interface DemoFigures {
+  scenario: string;
+  guest: { memory_mib: number; vcpus: number; machine: string };
+  interval_ms: number;
+  epochs: number;
+  epochs_per_second: number;
+  pause_ms: { p50: number; p99: number; max: number };
+  dirty_pages: { p50: number; max: number };
+  shipped_bytes: number;
+  sync: { bytes: number; seconds: number };
+  detect_ms: number;
+  promote_ms: number;
+  outage_ms: number;
+  tcp_survived: boolean;
+  acked_writes: number;
+  lost_writes: number;
+  guest_uptime_continued: boolean;
+  released_uncommitted_packets: number;
+}
+
+export interface DemoFacts {
+  options: DemoOptions;
+  /** The primary's last status before the kill. */
+  primary: DomainStatus;
+  backup: DomainStatus;
+  syncSeconds: number;
+  killedAtMs: number;
+  client: ClientFinal;
+}
+
+const rounded = (value: number): number => Math.round(value * 100) / 100;
+
+export function figuresOf(facts: DemoFacts): DemoFigures {
+  const { options, primary, backup, client, killedAtMs } = facts;
+  const epochs = primary.epochs;
+  const pause = epochs?.pauseMs ?? { p50: 0, p99: 0, max: 0 };
+  return {
+    scenario: 'kill-primary',
+    guest: { memory_mib: options.memoryMib, vcpus: options.vcpus, machine: options.machine },
+    interval_ms: options.intervalMs,
+    epochs: epochs?.count ?? 0,
+    epochs_per_second: epochs?.perSecond ?? 0,
+    pause_ms: { p50: rounded(pause.p50), p99: rounded(pause.p99), max: rounded(pause.max) },
+    dirty_pages: { p50: epochs?.dirtyPages.p50 ?? 0, max: epochs?.dirtyPages.max ?? 0 },
+    shipped_bytes: epochs?.shippedBytes ?? 0,
+    sync: { bytes: primary.sync?.bytesShipped ?? 0, seconds: rounded(facts.syncSeconds) },
+    detect_ms: rounded((backup.takeover?.decidedAtMs ?? Number.NaN) - killedAtMs),
+    promote_ms: rounded(backup.takeover?.promoteMs ?? Number.NaN),
+    outage_ms: rounded(client.gapMs),
+    tcp_survived: client.tcpSurvived && client.sameRedis,
+    acked_writes: client.ackedWrites,
+    lost_writes: client.lostWrites,
+    guest_uptime_continued: client.uptimeContinued && client.sameRedis,
+    released_uncommitted_packets: client.repeatedBeacons,
+  };
+}
+
+/** What the demo promises; false when a figure breaks the promise. */
+export function promiseKept(figures: DemoFigures): boolean {
+  return (
+    figures.tcp_survived &&
+    figures.lost_writes === 0 &&
+    figures.guest_uptime_continued &&
+    figures.released_uncommitted_packets === 0
+  );
+}

@@ -1,0 +1,75 @@
+/** Starts a guest in the laboratory and asks the programs in it. */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { rm, writeFile } from 'node:fs/promises';
+import { accelerator } from './accelerator.js';
+import { waitUntilReady } from './console.js';
+import { domainXml, type GuestProgram, kernelArguments, type MachineType } from './domain-xml.js';
+import { guestImage } from './guest-image.js';
+import { CLIENT_ADDRESS, CONSOLE_DIRECTORY, guestAddress } from './layout.js';
+import { GUEST_READY_TIMEOUT_MS } from './limits.js';
+import type { Host } from './place.js';
+import { BEACON_PORT } from './ports.js';
+import type { GuestRecord } from './state.js';
+
+export interface GuestOptions {
+  name: string;
+  memoryMib?: number;
+  vcpus?: number;
+  machine?: MachineType;
+  /** What runs in the guest; default Redis, memstamp and a beacon to the client's port 7002. */
+  run?: readonly GuestProgram[];
+  /** `us.KEY=VALUE` of native/guest/init, such as { memstamp_mib: 64, beacon_hz: 500 }. */
+  options?: Readonly<Record<string, string | number>>;
+  readyTimeoutMs?: number;
+}
+
+/** The guest is running and ready when this resolves. @throws LAB_GUEST_NOT_READY, LAB_COMMAND_FAILED */
+export async function startGuest(
+  host: Host,
+  number: number,
+  options: GuestOptions,
+): Promise<GuestRecord> {
+  const image = await guestImage();
+  const accelerated = await accelerator(image);
+  const { ip, ip6 } = guestAddress(number);
+  const insidePath = `${CONSOLE_DIRECTORY}/${options.name}-console.log`;
+  const guest: GuestRecord = {
+    name: options.name,
+    uuid: randomUUID(),
+    host: host.name,
+    ip,
+    ip6,
+    mac: randomMac(),
+    consolePath: `${host.runDir}${insidePath}`,
+  };
+  const xml = domainXml({
+    name: guest.name,
+    uuid: guest.uuid,
+    mac: guest.mac,
+    memoryMib: options.memoryMib ?? 256,
+    vcpus: options.vcpus ?? 1,
+    machine: options.machine ?? 'q35',
+    accelerator: accelerated,
+    image,
+    consolePath: insidePath,
+    kernelArguments: kernelArguments(accelerated, {
+      ip,
+      ip6,
+      run: options.run ?? ['redis', 'memstamp', 'beacon'],
+      options: { beacon_to: `${CLIENT_ADDRESS.lan}:${BEACON_PORT}`, ...options.options },
+    }),
+  });
+  // An older guest of this name said its own `us-ready` there.
+  await rm(guest.consolePath, { force: true });
+  const xmlPath = `${host.runDir}/run/${guest.name}.xml`;
+  await writeFile(xmlPath, xml);
+  await host.virsh('create', xmlPath);
+  await waitUntilReady(guest.consolePath, options.readyTimeoutMs ?? GUEST_READY_TIMEOUT_MS);
+  return guest;
+}
+
+// QEMU's own prefix, which no real card has.
+function randomMac(): string {
+  const bytes = [...randomBytes(3)].map((byte) => byte.toString(16).padStart(2, '0'));
+  return ['52', '54', '00', ...bytes].join(':');
+}

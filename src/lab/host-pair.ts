@@ -1,0 +1,117 @@
+/** The laboratory's two hosts with an agent on each, and what an operator would ask of them. */
+import type { ChildProcess } from 'node:child_process';
+import { openSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { controlSocket } from '../agent/control-api.js';
+import { AGENT_PORT_DEFAULT, RUN_DIR_DEFAULT } from '../agent/limits.js';
+import type { DomainStatus } from '../agent/status.js';
+import { AgentClient, type ProtectBody } from '../cli/client.js';
+import { waitProtected } from '../cli/wait-protected.js';
+import { UnderstudyError } from '../errors.js';
+import { labError } from './errors.js';
+import type { Lab } from './lab.js';
+import { HOST_ADDRESSES, type HostName } from './layout.js';
+import { AGENT_POLL_MS, AGENT_READY_TIMEOUT_MS, PROTECT_TIMEOUT_MS } from './limits.js';
+
+const AGENT_PROGRAM = fileURLToPath(new URL('../../bin/understudyd', import.meta.url));
+
+export class LabAgent {
+  constructor(
+    readonly name: HostName,
+    readonly client: AgentClient,
+    readonly socket: string,
+    readonly process: ChildProcess,
+  ) {}
+}
+
+export class HostPair {
+  private constructor(
+    readonly lab: Lab,
+    private readonly agents: Readonly<Record<HostName, LabAgent>>,
+  ) {}
+
+  /** Starts both agents and waits until they answer. @throws LAB_AGENT_NOT_READY */
+  static async start(lab: Lab): Promise<HostPair> {
+    const [a, b] = await Promise.all([startAgent(lab, 'a'), startAgent(lab, 'b')]);
+    return new HostPair(lab, { a, b });
+  }
+
+  agent(name: HostName): LabAgent {
+    return this.agents[name];
+  }
+
+  /** Protects a domain of host `from` on the other host; resolves when it is protected. */
+  async protect(
+    domain: string,
+    options: Omit<ProtectBody, 'backup' | 'heartbeatHosts'> & {
+      from?: HostName;
+      onStatus?: (status: DomainStatus) => void;
+    } = {},
+  ): Promise<DomainStatus> {
+    const { from = 'a', onStatus = () => undefined, ...body } = options;
+    const backup = HOST_ADDRESSES[from === 'a' ? 'b' : 'a'];
+    const { client } = this.agents[from];
+    await client.protect(domain, {
+      backup: { host: backup.repl, port: AGENT_PORT_DEFAULT },
+      heartbeatHosts: [backup.repl, backup.lan],
+      ...body,
+    });
+    return waitProtected(() => client.status(domain), { timeoutMs: PROTECT_TIMEOUT_MS, onStatus });
+  }
+
+  /** Waits until the domain's status on a host satisfies `wanted`. @throws LAB_STATE_NOT_REACHED */
+  async waitFor(
+    name: HostName,
+    domain: string,
+    wanted: (status: DomainStatus) => boolean,
+    timeoutMs: number,
+  ): Promise<DomainStatus> {
+    const deadlineMs = performance.now() + timeoutMs;
+    for (;;) {
+      const status = await this.agents[name].client.status(domain);
+      if (wanted(status)) return status;
+      if (performance.now() > deadlineMs) {
+        const seen = `${status.state} ${status.reason?.message ?? ''}`;
+        throw labError('LAB_STATE_NOT_REACHED', `${domain} on host ${name} is ${seen}`);
+      }
+      await delay(AGENT_POLL_MS);
+    }
+  }
+}
+
+async function startAgent(lab: Lab, name: HostName): Promise<LabAgent> {
+  const host = lab.host(name);
+  const directory = `${host.runDir}${RUN_DIR_DEFAULT}`;
+  await mkdir(directory, { recursive: true });
+  const log = openSync(`${directory}/agent.log`, 'a');
+  const process_ = host.spawn(
+    process.execPath,
+    [
+      '--enable-source-maps',
+      AGENT_PROGRAM,
+      '--connect',
+      host.libvirtUri,
+      '--listen',
+      `0.0.0.0:${AGENT_PORT_DEFAULT}`,
+      '--unsafe-allow-faults',
+    ],
+    { stdio: ['ignore', log, log] },
+  );
+  const socket = `${host.runDir}${controlSocket(RUN_DIR_DEFAULT)}`;
+  const agent = new LabAgent(name, new AgentClient(socket), socket, process_);
+  const deadlineMs = performance.now() + AGENT_READY_TIMEOUT_MS;
+  for (;;) {
+    try {
+      await agent.client.list();
+      return agent;
+    } catch (error) {
+      const answers = !(error instanceof UnderstudyError && error.code === 'AGENT_UNREACHABLE');
+      if (answers || process_.exitCode !== null || performance.now() > deadlineMs) {
+        throw labError('LAB_AGENT_NOT_READY', `agent of host ${name}: see ${directory}/agent.log`);
+      }
+      await delay(AGENT_POLL_MS);
+    }
+  }
+}

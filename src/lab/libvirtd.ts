@@ -1,0 +1,128 @@
+/**
+ * A host's private mounts and the libvirtd that runs in them.
+ *
+ * What libvirt learns about QEMU at its first start (8 s of probing) is kept in the cache
+ * directory: a later start takes 0.1 s.
+ */
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { runCommand } from './command.js';
+import {
+  CONSOLE_DIRECTORY,
+  cacheDirectory,
+  type HostName,
+  hostDirectory,
+  mountNamespacePath,
+  netnsPath,
+  PRIVATE_DIRECTORIES,
+  runDirectory,
+} from './layout.js';
+import { LIBVIRTD_START_TIMEOUT_MS } from './limits.js';
+import type { Host } from './place.js';
+import { platformKey } from './platform.js';
+
+/** Marks our file systems in every mount table, so that one laboratory can drop another's copies. */
+export const MOUNT_SOURCE = 'understudy-lab';
+
+const CAPABILITIES = 'qemu/capabilities';
+const keptCapabilities = async () =>
+  `${cacheDirectory()}/libvirt-capabilities-${await platformKey()}`;
+
+/**
+ * Makes the host's mount namespace, kept by a bind mount: it needs no process to live on.
+ * The state directory must be mounted and the host's network namespace must exist.
+ */
+export async function createMounts(prefix: string, host: HostName): Promise<void> {
+  const directory = hostDirectory(prefix, host);
+  const inside = PRIVATE_DIRECTORIES.map((path) => `${directory}${path}`);
+  await Promise.all(
+    [...PRIVATE_DIRECTORIES, ...inside, `${directory}${CONSOLE_DIRECTORY}`].map((path) =>
+      mkdir(path, { recursive: true }),
+    ),
+  );
+  const target = mountNamespacePath(prefix, host);
+  await writeFile(target, '');
+  // `slave`: what is unmounted outside later goes away inside too, and nothing comes out.
+  const enter = [`--net=${netnsPath(prefix, host)}`, 'unshare', `--mount=${target}`];
+  await runCommand('nsenter', [
+    ...enter,
+    '--propagation',
+    'slave',
+    'sh',
+    '-euc',
+    mountScript(prefix, directory),
+  ]);
+}
+
+function mountScript(prefix: string, directory: string): string {
+  return [
+    // Copies of other laboratories' mounts would live as long as this namespace.
+    `awk '$1 == "${MOUNT_SOURCE}" && $2 != "${runDirectory(prefix)}" { print $2 }' /proc/mounts |` +
+      ' while read -r other; do umount -l "$other"; done',
+    // sysfs shows the network namespace of whoever mounts it; libvirt reads bridges there.
+    'mount -t sysfs sysfs /sys',
+    ...PRIVATE_DIRECTORIES.map((path) => `mount --bind '${directory}${path}' '${path}'`),
+  ].join('\n');
+}
+
+/** Resolves when the host's libvirtd answers. Restarting after `killHost` keeps what is on its disk. */
+export async function startLibvirtd(host: Host): Promise<void> {
+  const { runDir } = host;
+  // As after a reboot: /run is empty, the rest is as it was.
+  await Promise.all(
+    (await readdir(`${runDir}/run/libvirt`)).map((entry) =>
+      rm(`${runDir}/run/libvirt/${entry}`, { recursive: true, force: true }),
+    ),
+  );
+  const capabilities = `${runDir}/var/cache/libvirt/${CAPABILITIES}`;
+  const kept = await keptCapabilities();
+  const known = existsSync(kept);
+  if (known) await cp(kept, capabilities, { recursive: true, preserveTimestamps: true });
+  if (!existsSync(`${runDir}/etc/libvirt/libvirtd.conf`)) {
+    await writeFile(`${runDir}/etc/libvirt/libvirtd.conf`, libvirtdConf());
+    await writeFile(`${runDir}/etc/libvirt/qemu.conf`, QEMU_CONF);
+  }
+  // With --daemon the call returns when the sockets listen; no polling for a socket file.
+  await host.exec('libvirtd', ['--daemon', '--pid-file', '/run/libvirt/libvirtd.pid'], {
+    timeoutMs: LIBVIRTD_START_TIMEOUT_MS,
+  });
+  await runCommand('virsh', ['-q', '-c', host.libvirtUri, 'version'], {
+    timeoutMs: LIBVIRTD_START_TIMEOUT_MS,
+  });
+  if (!known) await keepCapabilities(capabilities, kept);
+}
+
+// Another laboratory may do the same at the same time: whoever is first wins, both are right.
+async function keepCapabilities(from: string, to: string): Promise<void> {
+  const staged = `${to}.${randomUUID()}`;
+  await cp(from, staged, { recursive: true, preserveTimestamps: true });
+  try {
+    await rename(staged, to);
+  } catch (error) {
+    await rm(staged, { recursive: true, force: true });
+    if (!existsSync(to)) throw error;
+  }
+}
+
+// Access is by file permission of the socket: root only. No dbus, polkit or TLS is there.
+const libvirtdConf = () => `listen_tls = 0
+listen_tcp = 0
+auth_unix_ro = "none"
+auth_unix_rw = "none"
+unix_sock_group = "root"
+unix_sock_rw_perms = "0700"
+host_uuid = "${randomUUID()}"
+log_outputs = "2:file:/var/log/libvirt/libvirtd.log"
+`;
+
+// The namespaces are the confinement here; virtlogd, cgroups and security drivers are not.
+const QEMU_CONF = `security_driver = "none"
+user = "root"
+group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+cgroup_controllers = []
+namespaces = []
+stdio_handler = "file"
+`;

@@ -1,0 +1,7 @@
+/** The ports of the programs in the guest (native/guest). */
+
+export const REDIS_PORT = 6379;
+/** UDP, in the guest. */
+export const MEMSTAMP_PORT = 7001;
+/** UDP, at the client. */
+export const BEACON_PORT = 7002;

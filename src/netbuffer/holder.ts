@@ -1,0 +1,235 @@
+/**
+ * The `holder` backend: the guest's output is redirected into this process, which keeps it
+ * until its epoch is released (the layout: tap-layout.ts). When the process dies its interfaces
+ * vanish, the redirect leads nowhere and the kernel drops the guest's output: fail closed.
+ */
+import { messageOf } from '../errors.js';
+import { type NativeBoundary, type NativeTapHolder, native } from '../native.js';
+import { holdError, holdErrorFrom } from './errors.js';
+import { bridgeTapOf, readTapOf, requireInterfaceName } from './interface-names.js';
+import { heldBytesMax, heldPacketsMax } from './limits.js';
+import type {
+  CommittedEpoch,
+  HoldBackend,
+  HoldOptions,
+  HoldStats,
+  LearnedAddress,
+  OutputHold,
+} from './output-hold.js';
+import { decodePortRecord, type PortRecord } from './port-record.js';
+import { probeHolder } from './probe.js';
+import {
+  enterHeldLayout,
+  freeOutput,
+  joinPort,
+  quietBridgeTap,
+  type SplitPort,
+  stopOutput,
+} from './tap-layout.js';
+import {
+  findLink,
+  hasIngressQdisc,
+  type LinkState,
+  readBridge,
+  readHoldFilters,
+  readLearned,
+  readLink,
+  readVlans,
+} from './tap-state.js';
+
+/** Implements `HoldBackend.holdOutput`. Also takes over a tap whose former hold was killed. */
+export async function holdOutput(options: HoldOptions): Promise<OutputHold> {
+  const port = splitPortOf(options);
+  const guest = await readLink(port.tap);
+  if (!guest.up) throw holdError('HOLD_TAP_DOWN', `${port.tap} is down`);
+  const left = decodePortRecord(guest.alias);
+  if (left === undefined && guest.master !== port.bridge) {
+    throw holdError('HOLD_NOT_ON_BRIDGE', `${port.tap} is not a port of ${port.bridge}`);
+  }
+  await requireNobodyHolds(port);
+  const wasStopped = (await readHoldFilters(port.tap, port.readTap)).length > 0;
+  const record = left ?? (await recordOf(port, guest));
+
+  const holder = openHolder(port, options);
+  try {
+    await enterHeldLayout(port, record);
+  } catch (failure) {
+    await undo(failure, port, record, holder, wasStopped);
+    throw failure;
+  }
+  return new HolderHold(port, record, holder);
+}
+
+/** Implements `HoldBackend.restoreTap`. */
+export async function restoreTap(options: { tap: string; bridge: string }): Promise<void> {
+  const port = splitPortOf(options);
+  await requireNobodyHolds(port);
+  const guest = await findLink(port.tap);
+  if (guest === undefined) return;
+  const stopped = (await readHoldFilters(port.tap, port.readTap)).length > 0;
+  const left = decodePortRecord(guest.alias);
+  if (left === undefined && !stopped && guest.master === port.bridge) return;
+  const record = left ?? (await recordOf(port, guest));
+  await joinPort(port, record);
+  await freeOutput(port, record, { macs: [], groups: [] });
+}
+
+export const holderBackend: HoldBackend = {
+  name: 'holder',
+  probe: probeHolder,
+  holdOutput,
+  restoreTap,
+};
+
+class HolderHold implements OutputHold {
+  readonly backend = 'holder';
+  readonly tap: string;
+  readonly bridge: string;
+  readonly boundary: NativeBoundary;
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    private readonly port: SplitPort,
+    private readonly record: PortRecord,
+    private readonly holder: NativeTapHolder,
+  ) {
+    this.tap = port.tap;
+    this.bridge = port.bridge;
+    this.boundary = holder.boundary;
+  }
+
+  closeEpoch(epoch: number): void {
+    this.#native('close epoch', () => this.holder.closeEpoch(epoch));
+  }
+
+  async release(committed: CommittedEpoch): Promise<number> {
+    try {
+      return await this.holder.release(committed);
+    } catch (thrown) {
+      throw holdErrorFrom(thrown, 'HOLD_CLOSED', 'release');
+    }
+  }
+
+  dropAll(): number {
+    return this.#native('drop', () => this.holder.dropAll());
+  }
+
+  setPassing(passing: boolean): void {
+    this.#native('pass', () => this.holder.setPassing(passing));
+  }
+
+  stats(): HoldStats {
+    return this.#native('stats', () => this.holder.stats());
+  }
+
+  addresses(): LearnedAddress[] {
+    return this.#native('addresses', () => this.holder.addresses());
+  }
+
+  close(options: { release: boolean }): Promise<void> {
+    this.#closing ??= this.#close(options).catch((failure: unknown) => {
+      this.#closing = undefined;
+      throw failure;
+    });
+    return this.#closing;
+  }
+
+  async #close({ release }: { release: boolean }): Promise<void> {
+    if ((await findLink(this.port.tap)) !== undefined) await this.#leave(release);
+    await this.holder.close();
+  }
+
+  /** What is held goes first, then the tap rejoins; output rests for the few steps in between. */
+  async #leave(release: boolean): Promise<void> {
+    const { port, record, holder } = this;
+    if (release) holder.setPassing(true);
+    await joinPort(port, record);
+    await quietBridgeTap(port);
+    const learned = await readLearned(port.bridge, port.bridgeTap);
+    await stopOutput(port);
+    if (release) await drain(holder);
+    else holder.dropAll();
+    await freeOutput(port, record, learned);
+  }
+
+  #native<T>(operation: string, call: () => T): T {
+    try {
+      return call();
+    } catch (thrown) {
+      throw holdErrorFrom(thrown, 'HOLD_CLOSED', operation);
+    }
+  }
+}
+
+/** Everything that has come in so far leaves, in order. */
+async function drain(holder: NativeTapHolder): Promise<void> {
+  const { openEpoch } = holder.stats();
+  holder.closeEpoch(openEpoch);
+  await holder.release(openEpoch);
+}
+
+/** Back to where `holdOutput` began: plain, or stopped when a dead hold was there before. */
+async function undo(
+  failure: unknown,
+  port: SplitPort,
+  record: PortRecord,
+  holder: NativeTapHolder,
+  wasStopped: boolean,
+): Promise<void> {
+  try {
+    if (!wasStopped && (await findLink(port.tap)) !== undefined) {
+      await joinPort(port, record);
+      await drain(holder);
+      await freeOutput(port, record, { macs: [], groups: [] });
+    }
+  } catch (undoFailure) {
+    throw holdError(
+      'HOLD_COMMAND_FAILED',
+      `${messageOf(failure)}; giving ${port.tap} back to ${port.bridge} failed too: ${messageOf(undoFailure)}`,
+      { operation: 'hold output', cause: failure },
+    );
+  } finally {
+    await holder.close();
+  }
+}
+
+function splitPortOf({ tap, bridge }: { tap: string; bridge: string }): SplitPort {
+  return {
+    tap: requireInterfaceName(tap),
+    bridge: requireInterfaceName(bridge),
+    readTap: readTapOf(tap),
+    bridgeTap: bridgeTapOf(tap),
+  };
+}
+
+async function requireNobodyHolds({ tap, readTap }: SplitPort): Promise<void> {
+  if ((await findLink(readTap)) === undefined) return;
+  throw holdError('HOLD_STILL_HELD', `${tap} is held: ${readTap} exists`);
+}
+
+async function recordOf(port: SplitPort, guest: LinkState): Promise<PortRecord> {
+  const { vlanFiltering } = await readBridge(port.bridge);
+  return {
+    bridge: port.bridge,
+    ownsQdisc: !(await hasIngressQdisc(port.tap)),
+    settings: guest.portSettings,
+    vlans: vlanFiltering ? await readVlans(port.tap) : [],
+    alias: guest.alias,
+  };
+}
+
+function openHolder(port: SplitPort, options: HoldOptions): NativeTapHolder {
+  try {
+    return native.net.openTapHolder({
+      readTap: port.readTap,
+      bridgeTap: port.bridgeTap,
+      epoch: options.epoch,
+      limitPackets: options.limitPackets ?? heldPacketsMax,
+      limitBytes: options.limitBytes ?? heldBytesMax,
+      onWaiting: options.onWaiting,
+      onTrouble: options.onTrouble,
+    });
+  } catch (thrown) {
+    throw holdErrorFrom(thrown, 'HOLD_OPEN_FAILED', 'hold output');
+  }
+}

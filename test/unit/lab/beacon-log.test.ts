@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { BeaconLog } from '../../../src/lab/beacon-log.js';
+
+const packet = (counter: bigint, uptimeNs = 0n) => {
+  const payload = Buffer.alloc(16);
+  payload.writeBigUInt64LE(counter, 0);
+  payload.writeBigUInt64LE(uptimeNs, 8);
+  return payload;
+};
+
+const logOf = (...counters: bigint[]) => {
+  const log = new BeaconLog();
+  counters.forEach((counter, index) => {
+    log.receive(packet(counter), BigInt(index) * 1_000_000n);
+  });
+  return log.report();
+};
+
+describe('BeaconLog', () => {
+  it.each([
+    { name: 'nothing', counters: [], packets: 0, last: 0n, missing: 0n, forgotten: 0 },
+    {
+      name: 'in sequence',
+      counters: [5n, 6n, 7n],
+      packets: 3,
+      last: 7n,
+      missing: 0n,
+      forgotten: 0,
+    },
+    { name: 'a gap', counters: [5n, 9n], packets: 2, last: 9n, missing: 3n, forgotten: 0 },
+    {
+      name: 'a repeat',
+      counters: [5n, 6n, 6n, 7n],
+      packets: 4,
+      last: 7n,
+      missing: 0n,
+      forgotten: 1,
+    },
+    {
+      name: 'a step back',
+      counters: [8n, 6n, 7n, 9n],
+      packets: 4,
+      last: 9n,
+      missing: 0n,
+      forgotten: 2,
+    },
+  ])('$name', ({ counters, packets, last, missing, forgotten }) => {
+    expect(logOf(...counters)).toMatchObject({ packets, lastCounter: last, missing, forgotten });
+  });
+
+  it('knows the longest silence and when it began', () => {
+    const log = new BeaconLog();
+    for (const [counter, atNs] of [
+      [1n, 100n],
+      [2n, 200n],
+      [3n, 900n],
+      [4n, 1000n],
+    ] as const) {
+      log.receive(packet(counter), atNs);
+    }
+    expect(log.report()).toMatchObject({ longestSilenceNs: 700n, longestSilenceBeganNs: 200n });
+  });
+
+  it('counts what is no beacon and goes on', () => {
+    const log = new BeaconLog();
+    log.receive(Buffer.alloc(15), 1n);
+    log.receive(packet(1n, 42n), 2n);
+    expect(log.report()).toMatchObject({ malformed: 1, packets: 1, lastUptimeNs: 42n });
+  });
+});
