@@ -16,7 +16,7 @@
         "-Wall",
         "-Wextra",
         "-Wshadow",
-        "-isystem <!@(node -p \"require('node-addon-api').include_dir\")"
+        "-isystem <!(node -p \"require('node:path').resolve(require('node-addon-api').include_dir)\")"
       ],
       "cflags!": ["-fno-exceptions"],
       "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17"],

@@ -1,5 +1,5 @@
 /** One connection to this host's libvirt, and everything that starts from it. */
-import { type NativeConnection, native } from '../native.js';
+import { type NativeConnection, type NativeDomain, native } from '../native.js';
 import { type CheckReport, checkDomain } from './check.js';
 import { ProtectedDomain } from './domain.js';
 import { callLibvirt } from './libvirt-call.js';
@@ -127,13 +127,18 @@ export class Hypervisor implements StandbyHost {
   }
 
   async createPaused(xml: string): Promise<ProtectedDomain> {
-    const created = this.#connection.createXml(xml, START_PAUSED);
+    const names = { operation: 'start standby' };
+    let created: Promise<NativeDomain> | undefined;
     try {
-      const names = { operation: 'start standby' };
-      return new ProtectedDomain(await callLibvirt(names, LIFECYCLE_TIMEOUT_MS, () => created));
+      const start = () => {
+        created = this.#connection.createXml(xml, START_PAUSED);
+        return created;
+      };
+      return new ProtectedDomain(await callLibvirt(names, LIFECYCLE_TIMEOUT_MS, start));
     } catch (error) {
-      // One that comes up after we gave up belongs to nobody; its failure has been reported.
-      created.then((late) => late.destroy(0)).catch(() => undefined);
+      // One that comes up after we gave up belongs to nobody. That it does not is the usual
+      // case, and is the error being thrown.
+      created?.then((late) => late.destroy(0)).catch(() => undefined);
       throw error;
     }
   }

@@ -16,10 +16,6 @@ export const hypervisorErrors = {
     remedy:
       'See whether QEMU is stuck (a hung disk or network target) and whether another libvirt job holds the domain: virsh domjobinfo.',
   },
-  HYP_CLOSED: {
-    meaning: 'The connection to libvirt is closed.',
-    remedy: 'Check that libvirtd (or virtqemud) runs, then start the session again.',
-  },
   HYP_XML_BAD: {
     meaning: 'A domain description is not well-formed or lacks a required part.',
     remedy:

@@ -1,10 +1,9 @@
 /** One libvirt call: bounded in time, its failure typed. Every call to `native.libvirt` goes through here. */
 import { UnderstudyError } from '../errors.js';
-import { hypervisorError } from './errors.js';
 import { libvirtError } from './libvirt-error.js';
 import { bounded, type CallNames } from './monitor.js';
 
-/** @throws HYP_MONITOR_TIMED_OUT, HYP_CLOSED, LIBVIRT_… */
+/** @throws HYP_MONITOR_TIMED_OUT, LIBVIRT_… */
 export async function callLibvirt<T>(
   names: CallNames,
   timeoutMs: number,
@@ -14,16 +13,6 @@ export async function callLibvirt<T>(
     return await bounded(start(), timeoutMs, names);
   } catch (error) {
     if (error instanceof UnderstudyError) throw error;
-    if (isClosed(error)) {
-      throw hypervisorError('HYP_CLOSED', `${names.operation}: the connection is closed`, {
-        ...names,
-        cause: error,
-      });
-    }
     throw libvirtError(error, names.operation, names.domain);
   }
-}
-
-function isClosed(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'CLOSED';
 }

@@ -12,7 +12,7 @@ export const LIFECYCLE_TIMEOUT_MS = 60_000;
 /** A new connection: libvirtd answers at once, a first start probes capabilities for about 8 s. */
 export const CONNECT_TIMEOUT_MS = 30_000;
 
-/** From the end of a capture to QEMU's answer, normally below 1 ms; a second of slack per guest is not missed. */
+/** From the end of a capture to QEMU's answer: below 1 ms, unless libvirtd or the host is in trouble. */
 export const PAUSE_TIMEOUT_MS = 10_000;
 
 /** Resuming a guest that one of our failed pauses may have left standing. */

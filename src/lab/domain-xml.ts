@@ -70,6 +70,8 @@ export function kernelArguments(
   guest: {
     ip?: string;
     ip6?: string;
+    /** First 256 bits for the guest's random numbers, 64 hexadecimal digits. */
+    seed?: string;
     run: readonly GuestProgram[];
     /** `us.KEY=VALUE` of native/guest/init, such as { beacon_hz: 500 }. */
     options?: Readonly<Record<string, string | number>>;
@@ -80,8 +82,10 @@ export function kernelArguments(
     'quiet',
     'panic=-1',
     'mitigations=off',
+    'cryptomgr.notests',
     // The emulated time-stamp counter is not steady enough for the kernel's own test of it.
     ...(accelerator === 'tcg' ? ['tsc=unstable'] : []),
+    ...(guest.seed === undefined ? [] : [`us.seed=${guest.seed}`]),
     ...(guest.ip === undefined ? [] : [`us.ip=${guest.ip}/16`]),
     ...(guest.ip6 === undefined ? [] : [`us.ip6=${guest.ip6}/64`]),
     `us.run=${guest.run.join(',')}`,

@@ -55,6 +55,7 @@ export async function startGuest(
     kernelArguments: kernelArguments(accelerated, {
       ip,
       ip6,
+      seed: randomBytes(32).toString('hex'),
       run: options.run ?? ['redis', 'memstamp', 'beacon'],
       options: { beacon_to: `${CLIENT_ADDRESS.lan}:${BEACON_PORT}`, ...options.options },
     }),

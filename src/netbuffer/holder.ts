@@ -50,14 +50,14 @@ export async function holdOutput(options: HoldOptions): Promise<OutputHold> {
   const wasStopped = (await readHoldFilters(port.tap, port.readTap)).length > 0;
   const record = left ?? (await recordOf(port, guest));
 
-  const holder = openHolder(port, options);
+  const taps = openTaps(port, options);
   try {
     await enterHeldLayout(port, record);
   } catch (failure) {
-    await undo(failure, port, record, holder, wasStopped);
+    await undo(failure, port, record, taps, wasStopped);
     throw failure;
   }
-  return new HolderHold(port, record, holder);
+  return new HolderHold(port, record, taps);
 }
 
 /** Implements `HoldBackend.restoreTap`. */
@@ -91,39 +91,39 @@ class HolderHold implements OutputHold {
   constructor(
     private readonly port: SplitPort,
     private readonly record: PortRecord,
-    private readonly holder: NativeTapHolder,
+    private readonly taps: NativeTapHolder,
   ) {
     this.tap = port.tap;
     this.bridge = port.bridge;
-    this.boundary = holder.boundary;
+    this.boundary = taps.boundary;
   }
 
   closeEpoch(epoch: number): void {
-    this.#native('close epoch', () => this.holder.closeEpoch(epoch));
+    this.#native('close epoch', () => this.taps.closeEpoch(epoch));
   }
 
   async release(committed: CommittedEpoch): Promise<number> {
     try {
-      return await this.holder.release(committed);
+      return await this.taps.release(committed);
     } catch (thrown) {
       throw holdErrorFrom(thrown, 'HOLD_CLOSED', 'release');
     }
   }
 
   dropAll(): number {
-    return this.#native('drop', () => this.holder.dropAll());
+    return this.#native('drop', () => this.taps.dropAll());
   }
 
   setPassing(passing: boolean): void {
-    this.#native('pass', () => this.holder.setPassing(passing));
+    this.#native('pass', () => this.taps.setPassing(passing));
   }
 
   stats(): HoldStats {
-    return this.#native('stats', () => this.holder.stats());
+    return this.#native('stats', () => this.taps.stats());
   }
 
   addresses(): LearnedAddress[] {
-    return this.#native('addresses', () => this.holder.addresses());
+    return this.#native('addresses', () => this.taps.addresses());
   }
 
   close(options: { release: boolean }): Promise<void> {
@@ -136,19 +136,19 @@ class HolderHold implements OutputHold {
 
   async #close({ release }: { release: boolean }): Promise<void> {
     if ((await findLink(this.port.tap)) !== undefined) await this.#leave(release);
-    await this.holder.close();
+    await this.taps.close();
   }
 
   /** What is held goes first, then the tap rejoins; output rests for the few steps in between. */
   async #leave(release: boolean): Promise<void> {
-    const { port, record, holder } = this;
-    if (release) holder.setPassing(true);
+    const { port, record, taps } = this;
+    if (release) taps.setPassing(true);
     await joinPort(port, record);
     await quietBridgeTap(port);
     const learned = await readLearned(port.bridge, port.bridgeTap);
     await stopOutput(port);
-    if (release) await drain(holder);
-    else holder.dropAll();
+    if (release) await drain(taps);
+    else taps.dropAll();
     await freeOutput(port, record, learned);
   }
 
@@ -162,10 +162,10 @@ class HolderHold implements OutputHold {
 }
 
 /** Everything that has come in so far leaves, in order. */
-async function drain(holder: NativeTapHolder): Promise<void> {
-  const { openEpoch } = holder.stats();
-  holder.closeEpoch(openEpoch);
-  await holder.release(openEpoch);
+async function drain(taps: NativeTapHolder): Promise<void> {
+  const { openEpoch } = taps.stats();
+  taps.closeEpoch(openEpoch);
+  await taps.release(openEpoch);
 }
 
 /** Back to where `holdOutput` began: plain, or stopped when a dead hold was there before. */
@@ -173,13 +173,13 @@ async function undo(
   failure: unknown,
   port: SplitPort,
   record: PortRecord,
-  holder: NativeTapHolder,
+  taps: NativeTapHolder,
   wasStopped: boolean,
 ): Promise<void> {
   try {
     if (!wasStopped && (await findLink(port.tap)) !== undefined) {
       await joinPort(port, record);
-      await drain(holder);
+      await drain(taps);
       await freeOutput(port, record, { macs: [], groups: [] });
     }
   } catch (undoFailure) {
@@ -189,7 +189,7 @@ async function undo(
       { operation: 'hold output', cause: failure },
     );
   } finally {
-    await holder.close();
+    await taps.close();
   }
 }
 
@@ -218,7 +218,7 @@ async function recordOf(port: SplitPort, guest: LinkState): Promise<PortRecord> 
   };
 }
 
-function openHolder(port: SplitPort, options: HoldOptions): NativeTapHolder {
+function openTaps(port: SplitPort, options: HoldOptions): NativeTapHolder {
   try {
     return native.net.openTapHolder({
       readTap: port.readTap,

@@ -1,0 +1,68 @@
+// One virConnectPtr, for one call at a time.
+//
+// One libvirt connection may be shared by threads in principle, but not in libvirt 9.0 (Debian
+// 12; repaired from 9.8 on): while one thread waits for its reply, every other caller is served
+// by it, and when the daemon hangs (src/rpc/virnetclient.c, virNetClientIOEventLoop)
+//  - keepalive ends only the first call; the next waits for ever and the close callback never runs;
+//  - a poll source left behind by an earlier caller points into that caller's dead stack frame
+//    and crashes the process when the daemon speaks again.
+// With a single caller neither can happen.
+#pragma once
+
+#include <libvirt/libvirt.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "common/js_lane.h"
+#include "libvirt/handles.h"
+
+namespace understudy::libvirt {
+
+struct OpenOptions {
+  std::string uri;
+  int keepalive_interval_s = 0;
+  unsigned int keepalive_count = 0;
+};
+
+struct DomainIdentity {
+  std::string name;
+  std::string uuid;
+};
+DomainIdentity IdentityOf(virDomainPtr domain);
+
+// Told by the channels of one connection that libvirt reports one of them dead.
+struct Loss {
+  explicit Loss(std::shared_ptr<JsCallback> callback) : on_closed(std::move(callback)) {}
+  std::atomic<bool> happened{false};
+  const std::shared_ptr<JsCallback> on_closed;  // called once
+};
+
+// Worker threads only, one at a time.
+class Channel {
+ public:
+  // Throws LibvirtError. Not bounded when the daemon accepts but does not answer: keepalive
+  // begins after the handshake.
+  Channel(const OpenOptions& options, const std::shared_ptr<Loss>& loss);
+  // Asks the daemon; takes at most as long as keepalive takes to give it up.
+  ~Channel();
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  virConnectPtr connection() const { return connection_; }
+  // Valid until the next call on this channel. Throws LibvirtError (VIR_ERR_NO_DOMAIN, …).
+  virDomainPtr DomainOf(const std::string& uuid);
+  // Keeps a domain that libvirt has just returned.
+  DomainIdentity Remember(DomainRef domain);
+  // Lifecycle events of all domains until the channel is destroyed.
+  void Subscribe(const std::shared_ptr<JsCallback>& listener);
+
+ private:
+  virConnectPtr connection_;
+  int subscription_ = -1;
+  std::unordered_map<std::string, DomainRef> domains_;
+};
+
+}  // namespace understudy::libvirt

@@ -1,0 +1,187 @@
+#include "memory/guest_memory.h"
+
+#include <poll.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "memory/digest.h"
+#include "memory/limits.h"
+#include "memory/remote_memory.h"
+
+namespace understudy::memory {
+namespace {
+
+// Adds the time it lives to a counter.
+class Stopwatch {
+ public:
+  explicit Stopwatch(uint64_t& total_ns) : total_ns_(total_ns), start_ns_(MonotonicNs()) {}
+  ~Stopwatch() { total_ns_ += MonotonicNs() - start_ns_; }
+
+ private:
+  uint64_t& total_ns_;
+  uint64_t start_ns_;
+};
+
+}  // namespace
+
+GuestMemory::GuestMemory(pid_t pid, RamLayout layout, size_t staging_bytes, unsigned threads)
+    : pid_(pid),
+      pidfd_(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))),
+      layout_(std::move(layout)),
+      tracker_(pid, layout_),
+      team_(std::clamp(threads, 1u, kThreadsMax)),
+      staging_(staging_bytes),
+      hashes_(layout_.end_page()),
+      encoder_(pid, layout_, hashes_) {
+  if (!pidfd_) throw SyscallError("pidfd_open", errno);
+  written_.reserve(kScanRegionsMax);
+  device_state_.reserve(2 * kDrainReadBytes);
+}
+
+Capture GuestMemory::TakeCapture(const CaptureOptions& options, int cancel_fd) {
+  // Only what was encoded to the end may be forgotten.
+  if (held_ || !encoder_.done()) Abandon();
+  options_ = options;
+  Capture capture;
+  capture.epoch = options.epoch;
+  std::optional<GatePassage> passage;
+  if (options.gate_fd) {
+    const Stopwatch waiting(capture.gate_ns);
+    passage.emplace(*options.gate_fd, cancel_fd);
+    passage->WaitFirstByte(options.first_byte_timeout_ms);
+  }
+  capture.paused_at_ns = MonotonicNs();
+  {
+    const Stopwatch marking(capture.boundary_ns);
+    for (const auto& boundary : options.boundaries) boundary->OnEpochClosed(options.epoch);
+  }
+  try {
+    Scan(capture);
+    Copy(capture);
+    Finish(capture, passage ? &*passage : nullptr);
+  } catch (...) {
+    Abandon();
+    throw;
+  }
+  return capture;
+}
+
+Capture GuestMemory::TakeRest(int cancel_fd) {
+  if (!held_) throw CodedError("NOTHING_HELD", "there is no partial capture to go on with");
+  if (!encoder_.done()) throw CodedError("STAGING_NOT_ENCODED", "the staged part must be encoded before the rest is copied");
+  Capture capture = *std::exchange(held_, std::nullopt);
+  capture.gate_ns = capture.boundary_ns = capture.scan_ns = capture.copy_ns = 0;
+  try {
+    std::optional<GatePassage> passage;
+    if (options_.gate_fd) passage.emplace(*options_.gate_fd, cancel_fd);
+    Copy(capture);
+    Finish(capture, passage ? &*passage : nullptr);
+  } catch (...) {
+    Abandon();
+    throw;
+  }
+  return capture;
+}
+
+void GuestMemory::Scan(Capture& capture) {
+  const Stopwatch scanning(capture.scan_ns);
+  const bool count_all = std::exchange(count_all_, true);
+  written_.clear();
+  Population population;
+  // Before the protection: its markers would make untouched pages look used.
+  if (count_all) population = tracker_.Classify();
+  tracker_.TakeWritten(team_, written_);
+  pages_.Begin(count_all ? population.present : written_, population.absent);
+  count_all_ = false;
+  copied_ = {};
+  capture.dirty_pages = pages_.pages();
+  capture.dirty_ranges = pages_.runs().size();
+}
+
+void GuestMemory::Copy(Capture& capture) {
+  const Stopwatch copying(capture.copy_ns);
+  const PageCursor from = copied_;
+  if (options_.copy == CopyMode::kLive) {
+    copied_ = pages_.end();
+    encoder_.Begin(pages_, from, copied_, nullptr);
+    return;
+  }
+  staging_.Fill(pid_, layout_, pages_, copied_, team_);
+  capture.staged_bytes = staging_.staged_bytes();
+  encoder_.Begin(pages_, from, copied_, staging_.data());
+}
+
+// Lets the guest go if everything is copied; else keeps the gate shut and the rest in mind.
+void GuestMemory::Finish(Capture& capture, GatePassage* passage) {
+  capture.complete = copied_ == pages_.end();
+  if (!capture.complete) {
+    capture.pause_ns = MonotonicNs() - capture.paused_at_ns;
+    held_ = capture;
+    return;
+  }
+  if (!passage) {
+    capture.pause_ns = MonotonicNs() - capture.paused_at_ns;
+    return;
+  }
+  {
+    const Stopwatch draining(capture.drain_ns);
+    device_state_.clear();
+    passage->Drain(options_.drain_timeout_ms, options_.device_state_bytes_max, device_state_);
+  }
+  capture.pause_ns = MonotonicNs() - capture.paused_at_ns;
+  // A killed QEMU closes the gate too, and its page tables read as clean.
+  RequireAlive();
+  capture.device_state = device_state_;
+}
+
+void GuestMemory::RequireAlive() const {
+  pollfd ended{pidfd_.get(), POLLIN, 0};
+  if (poll(&ended, 1, 0) != 0) throw SyscallError("pidfd", ESRCH, "the guest's process has ended");
+}
+
+Encoded GuestMemory::EncodeInto(uint8_t* into, size_t bytes) { return encoder_.Next(into, bytes); }
+
+void GuestMemory::Abandon() {
+  held_.reset();
+  encoder_.Reset();
+  pages_.Carry(hashes_);
+}
+
+void GuestMemory::ForgetReplica() {
+  held_.reset();
+  encoder_.Reset();
+  if (count_all_) {
+    pages_.Clear();
+    hashes_.ForgetAll();
+    return;
+  }
+  pages_.CarryAll(layout_.AllPages(), hashes_);
+}
+
+std::string GuestMemory::DigestRam() const {
+  constexpr uint64_t kPiecePages = kCopyBatchBytes / kPageBytes;
+  const std::vector<uint8_t> zeroes(kCopyBatchBytes);
+  std::vector<uint8_t> content(kCopyBatchBytes);
+  const Population population = tracker_.Classify();
+  EpochPages all;
+  all.Begin(population.present, population.absent);
+  Digest digest;
+  for (const CapturedRun& run : all.runs()) {
+    for (uint64_t at = 0; at < run.count;) {
+      const RamLayout::Piece piece = layout_.Locate(run.first + at, std::min(run.count - at, kPiecePages));
+      const size_t bytes = piece.pages * kPageBytes;
+      if (!run.zero) {
+        const iovec remote{reinterpret_cast<void*>(piece.hva), bytes};
+        ReadRemote(pid_, &remote, 1, content.data(), bytes);
+      }
+      digest.Update(run.zero ? zeroes.data() : content.data(), bytes);
+      at += piece.pages;
+    }
+  }
+  RequireAlive();
+  return digest.Hex();
+}
+
+}  // namespace understudy::memory

@@ -1,0 +1,94 @@
+// The captured side of one guest: what happens inside the pause, and what is encoded after it.
+//
+// Every method runs on the one thread that owns the object; nothing here is thread-safe.
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/boundary.h"
+#include "memory/encoder.h"
+#include "memory/epoch_pages.h"
+#include "memory/gate.h"
+#include "memory/page_hashes.h"
+#include "memory/ram_layout.h"
+#include "memory/staging.h"
+#include "memory/thread_team.h"
+#include "memory/tracker.h"
+
+namespace understudy::memory {
+
+enum class CopyMode { kStaged, kLive };
+
+struct CaptureOptions {
+  // Absent: the caller has stopped the guest, there is no gate.
+  std::optional<int> gate_fd;
+  uint64_t epoch = 0;
+  CopyMode copy = CopyMode::kStaged;
+  std::vector<std::shared_ptr<BoundaryListener>> boundaries;
+  int first_byte_timeout_ms = 0;
+  int drain_timeout_ms = 0;
+  size_t device_state_bytes_max = 0;
+};
+
+// Durations in nanoseconds.
+struct Capture {
+  uint64_t epoch = 0;
+  bool complete = false;
+  uint64_t dirty_pages = 0;
+  uint64_t dirty_ranges = 0;
+  uint64_t staged_bytes = 0;
+  uint64_t gate_ns = 0;
+  uint64_t boundary_ns = 0;
+  uint64_t scan_ns = 0;
+  uint64_t copy_ns = 0;
+  uint64_t drain_ns = 0;
+  uint64_t pause_ns = 0;
+  uint64_t paused_at_ns = 0;
+  std::vector<uint8_t> device_state;
+};
+
+class GuestMemory {
+ public:
+  GuestMemory(pid_t pid, RamLayout layout, size_t staging_bytes, unsigned threads);
+
+  // The critical section (see NativeGuestMemory.capture). `cancel_fd` readable ends its waits.
+  Capture TakeCapture(const CaptureOptions& options, int cancel_fd);
+  Capture TakeRest(int cancel_fd);
+  Encoded EncodeInto(uint8_t* into, size_t bytes);
+  void Abandon();
+  void ForgetReplica();
+  std::string DigestRam() const;
+  const RamLayout& layout() const { return layout_; }
+
+ private:
+  void Scan(Capture& capture);
+  void Copy(Capture& capture);
+  void Finish(Capture& capture, GatePassage* passage);
+  void RequireAlive() const;
+
+  pid_t pid_;
+  UniqueFd pidfd_;
+  RamLayout layout_;
+  Tracker tracker_;
+  ThreadTeam team_;
+  Staging staging_;
+  PageHashes hashes_;
+  EpochPages pages_;
+  Encoder encoder_;
+  PageRuns written_;
+  std::vector<uint8_t> device_state_;
+  // The first scan, and the one after a failed scan, count every page.
+  bool count_all_ = true;
+  // Copied, or left for live reading, up to here.
+  PageCursor copied_;
+  CaptureOptions options_;
+  // The capture that stands at `partial`.
+  std::optional<Capture> held_;
+};
+
+}  // namespace understudy::memory

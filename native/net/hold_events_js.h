@@ -1,0 +1,48 @@
+// Carries the holder's events from its threads to JavaScript, in order, and settles the
+// promises of releases. Does not keep the process alive, except while a release is under way.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "tap_holder.h"
+
+namespace understudy {
+
+class HoldEventsJs : public HoldEvents {
+ public:
+  HoldEventsJs(Napi::Env env, Napi::Function on_waiting, Napi::Function on_trouble);
+
+  // From any thread.
+  void Waiting() override;
+  void Trouble(const char* kind, std::string reason) override;
+  void Released(uint64_t id, uint64_t frames) override;
+  void ReleaseLost(uint64_t id) override;
+
+  // From the JavaScript thread: a new promise and the id that settles it.
+  struct Promise {
+    uint64_t id;
+    Napi::Promise promise;
+  };
+  Promise StartRelease(Napi::Env env);
+  void CancelRelease(Napi::Env env, uint64_t id);
+  // No event may follow; those under way are still delivered.
+  void Finish();
+
+ private:
+  struct Event;
+  struct State;
+  static void Deliver(Napi::Env env, Napi::Function unused, State* state, Event* event);
+  using Channel = Napi::TypedThreadSafeFunction<State, Event, Deliver>;
+
+  void Send(Event* event);
+
+  State* state_;  // owned by the channel, freed after its last event
+  Channel channel_;
+};
+
+}  // namespace understudy

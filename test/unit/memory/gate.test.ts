@@ -1,0 +1,157 @@
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type NativeGate, type NativeGuestMemory, native } from '../../../src/native.js';
+import { Scribbler } from './scribbler.js';
+
+const DEVICE_STATE_BYTES = 145_000;
+
+describe.each(['pipe', 'fifo'] as const)('%s gate', (kind) => {
+  let directory: string;
+  let guest: Scribbler;
+  let memory: NativeGuestMemory;
+  let gate: NativeGate;
+
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'understudy-gate-'));
+    guest = await Scribbler.start('private', 4);
+    memory = await guest.attach();
+    gate = native.openGate(
+      kind === 'fifo' ? { fifoPath: join(directory, 'gate'), ownerUid: 0 } : {},
+    );
+  });
+  afterEach(async () => {
+    await memory.detach();
+    await guest.end();
+    rmSync(directory, { recursive: true });
+  });
+
+  const capture = (override: Partial<Parameters<NativeGuestMemory['capture']>[0]> = {}) =>
+    memory.capture({
+      gateFd: gate.readFd,
+      epoch: 1,
+      copy: 'staged',
+      boundaries: [],
+      firstByteTimeoutMs: 1000,
+      drainTimeoutMs: 1000,
+      deviceStateBytesMax: 1 << 20,
+      ...override,
+    });
+  const writeState = (bytes: number) => guest.ask(`b ${bytes} ${gate.path}`);
+
+  test('serves many epochs, and what came through is whole', async () => {
+    for (let epoch = 1; epoch <= 20; epoch += 1) {
+      const bytes = DEVICE_STATE_BYTES + epoch;
+      const [captured, answer] = await Promise.all([capture({ epoch }), writeState(bytes)]);
+      expect(answer).toBe('ok');
+      expect(captured).toMatchObject({ status: 'complete', epoch });
+      expect(captured.deviceState.length).toBe(bytes);
+      expect(captured.deviceState.subarray(0, 6).toString()).toBe('0\n1\n2\n');
+      expect(captured.pauseUs).toBeGreaterThan(captured.scanUs + captured.copyUs);
+    }
+    gate.close();
+  });
+
+  test('a writer that leaves without a byte is GATE_CLOSED at once, also after good epochs', async () => {
+    await Promise.all([capture(), writeState(DEVICE_STATE_BYTES)]);
+    const waiting = watchForWait();
+    const failed = expect(capture({ firstByteTimeoutMs: 20_000 })).rejects.toMatchObject({
+      code: 'GATE_CLOSED',
+    });
+    await waiting();
+    closeSync(openSync(gate.path, constants.O_WRONLY));
+    await failed;
+    gate.close();
+  });
+
+  test('nobody comes: GATE_TIMEOUT', async () => {
+    await expect(capture({ firstByteTimeoutMs: 50 })).rejects.toMatchObject({
+      code: 'GATE_TIMEOUT',
+    });
+    gate.close();
+  });
+
+  test('a writer that stops writing: GATE_TIMEOUT, and the gate works again afterwards', async () => {
+    const stuck = openSync(gate.path, constants.O_WRONLY);
+    writeSync(stuck, 'x');
+    await expect(capture({ drainTimeoutMs: 50 })).rejects.toMatchObject({ code: 'GATE_TIMEOUT' });
+    closeSync(stuck);
+    const [captured] = await Promise.all([capture(), writeState(DEVICE_STATE_BYTES)]);
+    expect(captured.dirtyPages).toBe(1024);
+    gate.close();
+  });
+
+  test('too much device state: refused, and closing the gate frees the writer', async () => {
+    const writing = writeState(8 << 20);
+    await expect(capture({ deviceStateBytesMax: 100_000 })).rejects.toMatchObject({
+      code: 'DEVICE_STATE_TOO_LARGE',
+    });
+    gate.close();
+    // EPIPE
+    expect(await writing).toBe('failed 32');
+    // Nothing of the failed capture is lost.
+    expect(await memory.captureStopped({ epoch: 2, copy: 'staged', boundaries: [] })).toMatchObject(
+      {
+        dirtyPages: 1024,
+      },
+    );
+  });
+
+  test('closing the gate ends a capture that waits for its first byte', async () => {
+    const waiting = watchForWait();
+    const failed = expect(capture({ firstByteTimeoutMs: 20_000 })).rejects.toMatchObject({
+      code: 'GATE_CLOSED',
+    });
+    await waiting();
+    gate.close();
+    await failed;
+  });
+
+  test('the path ends with the gate', () => {
+    const { path } = gate;
+    if (kind === 'fifo') expect(statSync(path).mode & 0o777).toBe(0o600);
+    gate.close();
+    expect(existsSync(path)).toBe(false);
+    expect(() => gate.readFd).toThrow(expect.objectContaining({ code: 'CLOSED' }));
+  });
+});
+
+/**
+ * Notes which epoll descriptors exist; the answer resolves when there is one more that watches
+ * two descriptors: the capture's thread has begun to wait.
+ */
+function watchForWait(): () => Promise<void> {
+  const before = new Set(epollWatchingTwo());
+  return async () => {
+    const deadline = Date.now() + 5000;
+    while (epollWatchingTwo().every((fd) => before.has(fd))) {
+      if (Date.now() > deadline) throw new Error('the capture never began to wait');
+      await nextTurn();
+    }
+  };
+}
+
+function epollWatchingTwo(): string[] {
+  return readdirSync('/proc/self/fdinfo').filter((fd) => {
+    try {
+      return readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8').match(/^tfd:/gm)?.length === 2;
+    } catch (error) {
+      // The descriptor of the directory listing itself is gone by now.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw error;
+    }
+  });
+}
