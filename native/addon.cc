@@ -1,6 +1,8 @@
 // Puts the addon together; each area registers what src/native.ts declares for it.
 #include <napi.h>
 
+#include "common/process_watch.h"
+
 namespace understudy {
 void InitLibvirt(Napi::Env env, Napi::Object exports);
 void InitMemory(Napi::Env env, Napi::Object exports);
@@ -11,6 +13,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   understudy::InitLibvirt(env, exports);
   understudy::InitMemory(env, exports);
   understudy::InitNet(env, exports);
+  understudy::InitProcessWatch(env, exports);
   return exports;
 }
 

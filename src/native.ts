@@ -327,7 +327,13 @@ export interface NativeNet {
   }): { frames: number };
 }
 
+export interface NativeProcessWatch {
+  close(): void;
+}
+
 export interface NativeAddon {
+  /** Calls back once when `pid` (any process) ends. `ESRCH` when there is none. Keeps nothing alive. */
+  watchProcess(pid: number, onEnded: () => void): NativeProcessWatch;
   libvirt: NativeLibvirt;
   memory: NativeMemory;
   /**

@@ -1,11 +1,12 @@
 // One virConnectPtr, for one call at a time.
 //
-// One libvirt connection may be shared by threads in principle, but not in libvirt 9.0 (Debian
-// 12; repaired from 9.8 on): while one thread waits for its reply, every other caller is served
-// by it, and when the daemon hangs (src/rpc/virnetclient.c, virNetClientIOEventLoop)
-//  - keepalive ends only the first call; the next waits for ever and the close callback never runs;
-//  - a poll source left behind by an earlier caller points into that caller's dead stack frame
-//    and crashes the process when the daemon speaks again.
+// libvirt lets threads share a connection: while one waits for its reply, it serves the others
+// (src/rpc/virnetclient.c, virNetClientIOEventLoop). In libvirt 9.0, which Debian 12 ships, two
+// waiting callers are not safe when the daemon hangs:
+//  - keepalive ends only the first call; the next polls without a timeout, waits for ever, and
+//    the close callback never runs;
+//  - the first caller leaves a poll source that points into its dead stack frame, which crashes
+//    the process when the daemon speaks again (CVE-2024-4418).
 // With a single caller neither can happen.
 #pragma once
 

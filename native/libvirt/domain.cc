@@ -5,7 +5,6 @@
 
 #include <climits>
 #include <utility>
-#include <vector>
 
 #include "libvirt/arguments.h"
 #include "libvirt/handles.h"

@@ -53,6 +53,7 @@ Capture GuestMemory::TakeCapture(const CaptureOptions& options, int cancel_fd) {
     passage->WaitFirstByte(options.first_byte_timeout_ms);
   }
   capture.paused_at_ns = MonotonicNs();
+  team_.Rouse();
   {
     const Stopwatch marking(capture.boundary_ns);
     for (const auto& boundary : options.boundaries) boundary->OnEpochClosed(options.epoch);

@@ -17,9 +17,11 @@ inline constexpr size_t kScanRegionsMax = 4096;
 // process_vm_readv takes at most IOV_MAX entries (limits.h, 1024).
 inline constexpr size_t kReadPiecesMax = 1024;
 // One batch of a parallel copy: small enough to balance, large enough to hide its start.
-inline constexpr size_t kCopyBatchBytes = 1 << 20;
-// Below this, waking a second thread costs more than it saves (measured: about 50 us).
-inline constexpr size_t kParallelCopyBytesMin = 4 << 20;
+inline constexpr size_t kCopyBatchBytes = 256 << 10;
+// Below this a second thread saves nothing (measured, with the thread awake already).
+inline constexpr size_t kParallelCopyBytesMin = 512 << 10;
+// Threads roused at the gate's first byte stay awake this long: the scan of a few GiB.
+inline constexpr uint64_t kTeamAwakeNs = 1'000'000;
 inline constexpr uint64_t kParallelScanBytesMin = 1ull << 30;
 inline constexpr uint64_t kScanSegmentBytes = 256ull << 20;
 inline constexpr unsigned kThreadsMax = 16;
@@ -41,6 +43,9 @@ inline constexpr size_t kInjectStackBytes = 64 << 10;
 inline constexpr size_t kSyscallSearchBytes = 4 << 20;
 // Ranges of one guest: RAM below and above 4 GiB, DIMMs, video memory.
 inline constexpr size_t kRangesMax = 1024;
+// Data runs at least this long are written by pwrite, which takes no page faults; shorter ones
+// by memcpy into the mapping, which takes no system call.
+inline constexpr uint64_t kWriteCallPagesMin = 16;
 // Zero runs at least this long give their memory back instead of being written.
 inline constexpr uint64_t kPunchPagesMin = 16;
 // Of measureMemcpy, which holds two buffers of that size.

@@ -114,7 +114,7 @@ void Replica::Write(Block& block, uint64_t first, uint64_t pages, const uint8_t*
     const uint64_t offset = (first + at) * kPageBytes;
     const uint8_t* const from = content + at * kPageBytes;
     size_t left = count * kPageBytes;
-    if (filled) {
+    if (filled && count < kWriteCallPagesMin) {
       memcpy(block.memory.data() + offset, from, left);
       left = 0;
     }

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "common/worker_pool.h"
+#include "memory/limits.h"
+#include "memory/owned.h"
 
 namespace understudy::memory {
 
@@ -28,7 +30,20 @@ class ThreadTeam {
     wake_.notify_all();
     for (std::thread& thread : threads_) thread.join();
   }
+  ThreadTeam(const ThreadTeam&) = delete;
+  ThreadTeam& operator=(const ThreadTeam&) = delete;
+
   size_t threads() const { return threads_.size() + 1; }
+
+  // A job is near: the threads wake now and wait for it awake, for at most kTeamAwakeNs.
+  void Rouse() {
+    if (threads_.empty()) return;
+    {
+      std::lock_guard lock(mutex_);
+      ++calls_;
+    }
+    wake_.notify_all();
+  }
 
   // Calls work(0) … work(pieces - 1), each once; returns when all are done and throws the
   // first failure.
@@ -41,6 +56,7 @@ class ThreadTeam {
       failure_ = nullptr;
       busy_ = threads_.size();
       ++job_;
+      ++calls_;
     }
     wake_.notify_all();
     TakePieces();
@@ -62,11 +78,19 @@ class ThreadTeam {
 
   void Serve() {
     BlockSignals();
-    uint64_t seen = 0;
+    uint64_t seen_job = 0, seen_calls = 0;
     for (std::unique_lock lock(mutex_);;) {
-      wake_.wait(lock, [&] { return stopping_ || job_ != seen; });
+      wake_.wait(lock, [&] { return stopping_ || calls_ != seen_calls; });
       if (stopping_) return;
-      seen = job_;
+      seen_calls = calls_;
+      lock.unlock();
+      for (const uint64_t end_ns = MonotonicNs() + kTeamAwakeNs; job_ == seen_job && MonotonicNs() < end_ns;) {
+        __builtin_ia32_pause();
+      }
+      lock.lock();
+      if (job_ == seen_job) continue;
+      seen_job = job_;
+      seen_calls = calls_;
       lock.unlock();
       TakePieces();
       lock.lock();
@@ -76,14 +100,17 @@ class ThreadTeam {
 
   std::mutex mutex_;
   std::condition_variable wake_, done_;
-  std::vector<std::thread> threads_;
   const std::function<void(size_t)>* work_ = nullptr;
   std::atomic<size_t> next_ = 0;
   size_t pieces_ = 0;
   size_t busy_ = 0;
-  uint64_t job_ = 0;
+  // Jobs so far, and jobs and rousings so far.
+  std::atomic<uint64_t> job_ = 0;
+  uint64_t calls_ = 0;
   std::exception_ptr failure_;
   bool stopping_ = false;
+  // Last: the threads use everything above.
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace understudy::memory

@@ -119,13 +119,14 @@ export class BackupPeer {
     const { committed } = this.#receiver;
     if (committed === undefined) throw wireError('WIRE_UNEXPECTED', 'nothing is committed');
     const applyMs = monotonicMs() - startedAtMs;
-    const phases = await this.standby.promote(committed.deviceState, committed.addresses);
+    const { deviceState, addresses } = committed;
+    const { phasesMs, resumedAtMs } = await this.standby.promote(deviceState, addresses);
     return {
       epoch: committed.epoch,
       lastHeardAtMs,
-      resumedAtMs: monotonicMs(),
+      resumedAtMs,
       discardedBytes,
-      phasesMs: { applyMs, ...phases },
+      phasesMs: { applyMs, ...phasesMs },
     };
   }
 

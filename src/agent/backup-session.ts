@@ -47,16 +47,20 @@ export class BackupSession {
     this.#machine = new SessionMachine('backup', executors, log, onChanged);
   }
 
-  /** Resolves when the session has nothing more to do. */
-  async run(): Promise<void> {
+  /** What must be there before a primary may say HELLO. */
+  async prepare(): Promise<void> {
     const { config, dependencies } = this;
     this.#term = (await dependencies.terms.read(config.domain)).term;
     this.#hypervisor = await openHypervisor({
       uri: config.libvirtUri,
       onClosed: (reason) => dependencies.log.error(LOG_EVENTS.libvirtClosed, { reason }),
     });
+  }
+
+  /** Resolves when the session has nothing more to do. */
+  async run(): Promise<void> {
     await this.#ended.promise;
-    await this.#hypervisor.close();
+    await this.#hypervisor?.close();
   }
 
   /** A primary's connection said HELLO. Throws a typed error to be sent as the refusal. */

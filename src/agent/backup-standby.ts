@@ -3,6 +3,7 @@
  * beforehand, so that nothing but the promotion itself stands between decision and resumed guest.
  */
 import { readFile } from 'node:fs/promises';
+import { monotonicMs } from '../clock.js';
 import type { Hypervisor } from '../hypervisor/connection.js';
 import { compareIdentity } from '../hypervisor/identity.js';
 import { inspectDomain } from '../hypervisor/inspect.js';
@@ -65,30 +66,38 @@ export class BackupStandby {
 
   /**
    * Loads the device state over the replica, which must hold the same epoch, lets the guest run
-   * and tells the network where it lives now. Returns milliseconds per phase.
+   * and tells the network where it lives now. Returns milliseconds per phase and when it resumed.
    */
   async promote(
     deviceState: Buffer,
     addresses: Message<'checkpoint'>['addresses'],
-  ): Promise<Record<string, number>> {
+  ): Promise<{ phasesMs: Record<string, number>; resumedAtMs: number }> {
     this.replica.close();
-    const times = await this.standby.promote(deviceState);
-    const startedAtMs = performance.now();
-    await Promise.all(
-      this.nics.map((nic) =>
-        announcePresence({
-          ...nic,
-          addresses: addresses.filter(({ mac }) => mac === nic.mac).map(({ address }) => address),
-        }),
-      ),
-    );
-    return { ...times, announceMs: performance.now() - startedAtMs };
+    const startedAtMs = monotonicMs();
+    let announceMs = 0;
+    const { loadMs, resumeMs } = await this.standby.promote(deviceState, async () => {
+      const announcingAtMs = monotonicMs();
+      await Promise.all(this.nics.map((nic) => announce(nic, addresses)));
+      announceMs = monotonicMs() - announcingAtMs;
+    });
+    return {
+      phasesMs: { loadMs, resumeMs, announceMs },
+      resumedAtMs: startedAtMs + loadMs + resumeMs,
+    };
   }
 
   async destroy(): Promise<void> {
     this.replica.close();
     await this.standby.destroy();
   }
+}
+
+async function announce(
+  nic: StandbyNic,
+  addresses: Message<'checkpoint'>['addresses'],
+): Promise<void> {
+  const own = addresses.filter(({ mac }) => mac === nic.mac).map(({ address }) => address);
+  await announcePresence({ ...nic, addresses: own });
 }
 
 /** A standby that outgrows its host is worse than none: the kernel would kill it at the takeover. */

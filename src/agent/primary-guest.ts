@@ -8,7 +8,6 @@ import { type Hypervisor, openHypervisor } from '../hypervisor/connection.js';
 import type { ProtectedDomain } from '../hypervisor/domain.js';
 import { identityOf } from '../hypervisor/identity.js';
 import { type DomainFacts, inspectDomain } from '../hypervisor/inspect.js';
-import type { LifecycleEvent } from '../hypervisor/lifecycle.js';
 import { choosePauseSource } from '../hypervisor/pause.js';
 import type { PauseSource } from '../hypervisor/pause-source.js';
 import { ramMap } from '../hypervisor/ram-map.js';
@@ -16,17 +15,12 @@ import { portableDefinition } from '../hypervisor/standby-xml.js';
 import { type NativeGuestMemory, native } from '../native.js';
 import type { GuestIdentity } from '../wire/messages.js';
 import { agentError } from './errors.js';
+import { type GuestEnd, watchGuestEnd } from './guest-end.js';
 import { HoldSet } from './hold-set.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import type { PrimaryConfig } from './session-config.js';
 import { sessionPaths } from './session-control.js';
 import type { HoldSummary } from './status.js';
-
-export interface GuestEnd {
-  how: string;
-  /** Shut down or destroyed by somebody; otherwise QEMU died. */
-  onPurpose: boolean;
-}
 
 export interface GuestListener {
   log: Log;
@@ -36,21 +30,9 @@ export interface GuestListener {
   onHoldTrouble(reason: string): void;
 }
 
-/** virDomainEventStoppedDetailType: a QEMU that vanished is reported as failed or crashed. */
-const STOPPED_CRASHED = 2;
-const STOPPED_FAILED = 5;
-const STOPPED_WORDS = [
-  'shut down',
-  'was destroyed',
-  'crashed',
-  'migrated away',
-  'was saved',
-  'died',
-];
-
 export class PrimaryGuest {
   #hold: HoldSet | undefined;
-  #ended = false;
+  #stopWatching: () => void = () => undefined;
 
   private constructor(
     private readonly hypervisor: Hypervisor,
@@ -104,7 +86,14 @@ export class PrimaryGuest {
         report.warnings.map(({ message }) => message),
         listener,
       );
-      hypervisor.onLifecycle((event) => guest.#onLifecycle(event));
+      guest.#stopWatching = watchGuestEnd(
+        {
+          uuid: domain.uuid,
+          pid: map.pid,
+          subscribe: (listen) => hypervisor.onLifecycle(listen),
+        },
+        listener.onEnded,
+      );
       return guest;
     } catch (error) {
       await memory?.detach();
@@ -151,12 +140,13 @@ export class PrimaryGuest {
 
   /** Ends the guest on this host. */
   async destroy(): Promise<void> {
-    this.#ended = true;
+    this.#stopWatching();
     await this.domain.destroy();
   }
 
   /** Detaches; the hold, if any, goes with the process: fail closed. */
   async close(): Promise<void> {
+    this.#stopWatching();
     const steps: [string, () => void | Promise<void>][] = [
       ['pause', () => this.pause.close()],
       ['memory', () => this.memory.detach()],
@@ -170,12 +160,5 @@ export class PrimaryGuest {
         this.listener.log.warn(LOG_EVENTS.teardown, { step, error: messageOf(error) });
       }
     }
-  }
-
-  #onLifecycle(event: LifecycleEvent): void {
-    if (event.uuid !== this.domain.uuid || event.kind !== 'stopped' || this.#ended) return;
-    this.#ended = true;
-    const crashed = event.detail === STOPPED_CRASHED || event.detail === STOPPED_FAILED;
-    this.listener.onEnded({ how: STOPPED_WORDS[event.detail] ?? 'ended', onPurpose: !crashed });
   }
 }

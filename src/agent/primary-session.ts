@@ -15,10 +15,11 @@ import type { TermStore } from '../failover/term-store.js';
 import { wireError } from '../wire/errors.js';
 import { type BackupLink, connectBackup } from './backup-link.js';
 import { agentError } from './errors.js';
+import type { GuestEnd } from './guest-end.js';
 import { RECONNECT_DELAY_MS_MAX, RECONNECT_DELAY_MS_MIN } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import { SessionMachine } from './machine.js';
-import { type GuestEnd, PrimaryGuest } from './primary-guest.js';
+import { PrimaryGuest } from './primary-guest.js';
 import { Protection } from './protection.js';
 import type { PrimaryConfig } from './session-config.js';
 import { type DomainStatus, type Reason, reasonOf, summarise } from './status.js';
@@ -64,12 +65,15 @@ export class PrimarySession {
     this.#machine = new SessionMachine('primary', executors, log, onChanged);
   }
 
-  /** Resolves when the session has nothing more to do; its last status says how it ended. */
-  async run(): Promise<void> {
+  async prepare(): Promise<void> {
     const { domain } = this.config;
     const known = await this.dependencies.terms.read(domain);
     this.#term = Math.max(1, known.term);
     await this.dependencies.terms.write({ domain, term: this.#term, ours: true });
+  }
+
+  /** Resolves when the session has nothing more to do; its last status says how it ended. */
+  async run(): Promise<void> {
     await this.#machine.raise('protectAsked');
     await this.#ended.promise;
     this.#retry.abort();

@@ -41,6 +41,7 @@ async function main(config: SessionConfig): Promise<void> {
     config.role === 'primary'
       ? new PrimarySession(config, dependencies)
       : new BackupSession(config, dependencies);
+  await session.prepare();
   const control = await serveSession(paths, session);
   const listener =
     session instanceof BackupSession && config.role === 'backup'

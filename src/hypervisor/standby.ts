@@ -107,10 +107,14 @@ export class Standby {
   /**
    * Loads `deviceState` over the replica's RAM, which must hold the same epoch, and lets the guest
    * run. A bad blob is refused before QEMU sees it (HYP_DEVICE_STATE_BAD, standby unharmed);
-   * after any other failure destroy this standby.
+   * after any other failure destroy this standby. `announce` runs beside the resume, once the load
+   * has succeeded: the network should know where the guest lives when its first packet comes.
    * @throws HYP_DEVICE_STATE_BAD, HYP_STANDBY_STATE, HYP_LOAD_FAILED, HYP_PROMOTE_FAILED
    */
-  async promote(deviceState: Buffer): Promise<PromotionTimes> {
+  async promote(
+    deviceState: Buffer,
+    announce: () => Promise<void> = async () => undefined,
+  ): Promise<PromotionTimes> {
     checkDeviceState(deviceState);
     const stream = incomingStream(deviceState, this.#machine);
     if (this.#promoted) throw this.#stateError('it has been promoted already');
@@ -119,11 +123,16 @@ export class Standby {
     const startMs = performance.now();
     await loadDeviceState(this.domain, stream);
     const loadedMs = performance.now();
+    const [resumedMs] = await Promise.all([this.#resume(), announce()]);
+    return { loadMs: loadedMs - startMs, resumeMs: resumedMs - loadedMs };
+  }
+
+  async #resume(): Promise<number> {
     // Queued while the vCPUs stand still, sent as the first frames after they run.
     await this.domain.qmp('announce-self', ANNOUNCE_SELF);
     await this.domain.resume();
     await this.#requireStatus('running', 'HYP_PROMOTE_FAILED');
-    return { loadMs: loadedMs - startMs, resumeMs: performance.now() - loadedMs };
+    return performance.now();
   }
 
   /** Keeps the promoted domain's definition on this host, as the primary's host kept it. */

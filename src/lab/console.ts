@@ -2,7 +2,7 @@
 import { watch } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { labError } from './errors.js';
-import { CONSOLE_BYTES_MAX, CONSOLE_TAIL_BYTES_MAX } from './limits.js';
+import { CONSOLE_BYTES_MAX, LOG_TAIL_BYTES_MAX } from './limits.js';
 
 export const READY_LINE = /^us-ready\r?$/m;
 const FAILED_LINE = /^(?:us-failed: .*|.*Kernel panic.*)$/m;
@@ -25,7 +25,7 @@ export async function waitUntilReady(path: string, timeoutMs: number): Promise<v
     const { text, verdict } = await follow(file, path, timeoutMs);
     if (verdict?.ready === true) return;
     const reason = verdict?.reason ?? `no "us-ready" within ${timeoutMs} ms`;
-    const tail = text.slice(-CONSOLE_TAIL_BYTES_MAX);
+    const tail = text.slice(-LOG_TAIL_BYTES_MAX);
     throw labError('LAB_GUEST_NOT_READY', `${reason}; console ${path} ends with:\n${tail}`);
   } finally {
     await file.close();

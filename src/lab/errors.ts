@@ -22,6 +22,10 @@ export const labErrors = {
     meaning: 'A system command that the laboratory needs ended with an error or took too long.',
     remedy: 'Read the output in the message; run script/setup when a program is missing.',
   },
+  LAB_LIBVIRTD_FAILED: {
+    meaning: 'The libvirtd of a laboratory host did not start or does not answer.',
+    remedy: 'Read the end of its log in the message; script/setup installs what it needs.',
+  },
   LAB_GUEST_NOT_READY: {
     meaning: 'A guest did not come up within the limit, or said on its console why it cannot.',
     remedy: 'Read the console log named in the message; on a loaded machine, try again.',

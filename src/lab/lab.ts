@@ -56,6 +56,8 @@ export class Lab {
   readonly #hosts: Readonly<Record<HostName, Host>>;
   #state: LabState;
   #signals: SignalWatch | undefined;
+  /** Numbers of guests that are being started. */
+  readonly #reserved = new Set<number>();
 
   private constructor(state: LabState) {
     this.prefix = state.prefix;
@@ -117,7 +119,6 @@ export class Lab {
       this.#reserved.delete(number);
     }
   }
-  readonly #reserved = new Set<number>();
 
   /**
    * The host loses power: its cables go silent first, as no dying host says goodbye, then

@@ -6,8 +6,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { messageOf } from '../errors.js';
 import { runCommand } from './command.js';
+import { labError } from './errors.js';
 import {
   CONSOLE_DIRECTORY,
   cacheDirectory,
@@ -18,13 +20,15 @@ import {
   PRIVATE_DIRECTORIES,
   runDirectory,
 } from './layout.js';
-import { LIBVIRTD_START_TIMEOUT_MS } from './limits.js';
+import { LIBVIRTD_START_TIMEOUT_MS, LOG_TAIL_BYTES_MAX } from './limits.js';
 import type { Host } from './place.js';
 import { platformKey } from './platform.js';
 
 /** Marks our file systems in every mount table, so that one laboratory can drop another's copies. */
 export const MOUNT_SOURCE = 'understudy-lab';
 
+/** Inside a host. */
+const LIBVIRTD_LOG = '/var/log/libvirt/libvirtd.log';
 const CAPABILITIES = 'qemu/capabilities';
 const keptCapabilities = async () =>
   `${cacheDirectory()}/libvirt-capabilities-${await platformKey()}`;
@@ -83,14 +87,26 @@ export async function startLibvirtd(host: Host): Promise<void> {
     await writeFile(`${runDir}/etc/libvirt/libvirtd.conf`, libvirtdConf());
     await writeFile(`${runDir}/etc/libvirt/qemu.conf`, QEMU_CONF);
   }
-  // With --daemon the call returns when the sockets listen; no polling for a socket file.
-  await host.exec('libvirtd', ['--daemon', '--pid-file', '/run/libvirt/libvirtd.pid'], {
-    timeoutMs: LIBVIRTD_START_TIMEOUT_MS,
-  });
-  await runCommand('virsh', ['-q', '-c', host.libvirtUri, 'version'], {
-    timeoutMs: LIBVIRTD_START_TIMEOUT_MS,
-  });
+  await startAndAnswer(host);
   if (!known) await keepCapabilities(capabilities, kept);
+}
+
+/** @throws LAB_LIBVIRTD_FAILED with the end of its log */
+async function startAndAnswer(host: Host): Promise<void> {
+  const timeoutMs = LIBVIRTD_START_TIMEOUT_MS;
+  const daemon = ['--daemon', '--pid-file', '/run/libvirt/libvirtd.pid'];
+  try {
+    // With --daemon the call returns when the sockets listen; no polling for a socket file.
+    await host.exec('libvirtd', daemon, { timeoutMs });
+    await runCommand('virsh', ['-q', '-c', host.libvirtUri, 'version'], { timeoutMs });
+  } catch (error) {
+    const log = await readFile(`${host.runDir}${LIBVIRTD_LOG}`, 'utf8').catch(() => '(no log)');
+    throw labError(
+      'LAB_LIBVIRTD_FAILED',
+      `libvirtd of host ${host.name}: ${messageOf(error)}; its log ends with:\n${log.slice(-LOG_TAIL_BYTES_MAX)}`,
+      { cause: error },
+    );
+  }
 }
 
 // Another laboratory may do the same at the same time: whoever is first wins, both are right.
@@ -113,7 +129,7 @@ auth_unix_rw = "none"
 unix_sock_group = "root"
 unix_sock_rw_perms = "0700"
 host_uuid = "${randomUUID()}"
-log_outputs = "2:file:/var/log/libvirt/libvirtd.log"
+log_outputs = "2:file:${LIBVIRTD_LOG}"
 `;
 
 // The namespaces are the confinement here; virtlogd, cgroups and security drivers are not.

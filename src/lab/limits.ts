@@ -16,8 +16,8 @@ export const KVM_PROBE_TIMEOUT_MS = 10_000;
 export const KILL_TIMEOUT_MS = 5_000;
 /** The kernel has no event for the end of processes that are not our children: look again after. */
 export const KILL_RECHECK_MS = 5;
-/** The end of a console that an error quotes. */
-export const CONSOLE_TAIL_BYTES_MAX = 2_000;
+/** The end of a console or log that an error quotes. */
+export const LOG_TAIL_BYTES_MAX = 2_000;
 /** The part of a console in which a marker is looked for; a guest that prints more is broken. */
 export const CONSOLE_BYTES_MAX = 1024 * 1024;
 /** Asking a program in the guest over UDP: a datagram may be lost or held with the output. */

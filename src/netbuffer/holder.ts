@@ -20,8 +20,10 @@ import { decodePortRecord, type PortRecord } from './port-record.js';
 import { probeHolder } from './probe.js';
 import {
   enterHeldLayout,
+  forgetHold,
   freeOutput,
   joinPort,
+  planFreeing,
   quietBridgeTap,
   type SplitPort,
   stopOutput,
@@ -29,6 +31,7 @@ import {
 import {
   findLink,
   hasIngressQdisc,
+  type LearnedPort,
   type LinkState,
   readBridge,
   readHoldFilters,
@@ -36,6 +39,8 @@ import {
   readLink,
   readVlans,
 } from './tap-state.js';
+
+const nothingLearned: LearnedPort = { macs: [], groups: [] };
 
 /** Implements `HoldBackend.holdOutput`. Also takes over a tap whose former hold was killed. */
 export async function holdOutput(options: HoldOptions): Promise<OutputHold> {
@@ -71,7 +76,8 @@ export async function restoreTap(options: { tap: string; bridge: string }): Prom
   if (left === undefined && !stopped && guest.master === port.bridge) return;
   const record = left ?? (await recordOf(port, guest));
   await joinPort(port, record);
-  await freeOutput(port, record, { macs: [], groups: [] });
+  await freeOutput(await planFreeing(port, record));
+  await forgetHold(port, record, nothingLearned);
 }
 
 export const holderBackend: HoldBackend = {
@@ -146,10 +152,12 @@ class HolderHold implements OutputHold {
     await joinPort(port, record);
     await quietBridgeTap(port);
     const learned = await readLearned(port.bridge, port.bridgeTap);
+    const plan = await planFreeing(port, record);
     await stopOutput(port);
     if (release) await drain(taps);
     else taps.dropAll();
-    await freeOutput(port, record, learned);
+    await freeOutput(plan);
+    await forgetHold(port, record, learned);
   }
 
   #native<T>(operation: string, call: () => T): T {
@@ -180,7 +188,8 @@ async function undo(
     if (!wasStopped && (await findLink(port.tap)) !== undefined) {
       await joinPort(port, record);
       await drain(taps);
-      await freeOutput(port, record, { macs: [], groups: [] });
+      await freeOutput(await planFreeing(port, record));
+      await forgetHold(port, record, nothingLearned);
     }
   } catch (undoFailure) {
     throw holdError(

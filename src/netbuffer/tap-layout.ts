@@ -84,8 +84,8 @@ export async function enterHeldLayout(port: SplitPort, record: PortRecord): Prom
 }
 
 /**
- * Held (live, dead or half-made) -> plain, in the two steps between which the caller lets go
- * or throws away what is held: first everything but the guest's output, then that.
+ * Held (live, dead or half-made) -> plain, all but the guest's output: that comes last
+ * (`freeOutput`), when the caller has let go or thrown away what is held.
  */
 export async function joinPort(port: SplitPort, record: PortRecord): Promise<void> {
   const { tap, bridge } = port;
@@ -112,18 +112,27 @@ export async function stopOutput(port: SplitPort): Promise<void> {
   await runBatch('ip', [`link set dev ${port.readTap} down`]);
 }
 
-/** The last step to plain: the guest's output goes straight to the bridge from now on. */
-export async function freeOutput(
-  port: SplitPort,
+/** What `freeOutput` will do; read beforehand, because output rests from `stopOutput` until then. */
+export async function planFreeing(port: SplitPort, record: PortRecord): Promise<string[]> {
+  const { tap, readTap } = port;
+  const ownsQdisc = record.ownsQdisc && (await hasIngressQdisc(tap));
+  return [
+    ...dropHoldLines(tap, await readHoldFilters(tap, readTap)),
+    ...(ownsQdisc ? [`qdisc del dev ${tap} clsact`] : []),
+  ];
+}
+
+/** The guest's output goes straight to the bridge from now on. */
+export async function freeOutput(plan: readonly string[]): Promise<void> {
+  await runBatch('tc', plan);
+}
+
+/** The tap is plain; the last traces of the hold go. */
+export async function forgetHold(
+  { tap, bridge }: SplitPort,
   record: PortRecord,
   learned: LearnedPort,
 ): Promise<void> {
-  const { tap, bridge, readTap } = port;
-  const ownsQdisc = record.ownsQdisc && (await hasIngressQdisc(tap));
-  await runBatch('tc', [
-    ...dropHoldLines(tap, await readHoldFilters(tap, readTap)),
-    ...(ownsQdisc ? [`qdisc del dev ${tap} clsact`] : []),
-  ]);
   await teachBridge(bridge, tap, learned);
   await runBatch('ip', [`link set dev ${tap} alias ${quoted(record.alias)}`]);
 }

@@ -15,23 +15,23 @@ export const GUEST_RAM_BYTES = 256 << 20;
 const START_TIMEOUT_MS = 20_000;
 
 /**
- * A boot sector (i386). It goes to protected mode and for ever writes a word to a random page
- * out of 128 MiB from 16 MiB on, counts at 5 MiB, and waits a thousand turns:
+ * A disk whose boot sector (i386) needs no operating system; SeaBIOS wants more than one sector. It goes to protected mode and for ever writes a word to a random page
+ * out of 128 MiB from 16 MiB on, counts at 5 MiB, and waits ten thousand turns:
  *
  *     cli; lgdt; set CR0.PE; far jump; mov $1,%eax
  *   1: imul $1664525,%eax,%eax; add $1013904223,%eax
  *     mov %eax,%edx; shr $4,%edx; and $0x07fff000,%edx; add $0x01000000,%edx
- *     mov %eax,(%edx); incl 0x00500000; mov $1000,%ecx
+ *     mov %eax,(%edx); incl 0x00500000; mov $10000,%ecx
  *   2: loop 2b; jmp 1b
  */
-const BOOT_SECTOR = Buffer.alloc(512);
+const BOOT_DISK = Buffer.alloc(1 << 20);
 Buffer.from(
   'fa31c08ed8660f0116707c0f20c00c010f22c066ea1b7c0000080066b810008ed8b80100000069c00d66190005' +
-    '5ff36e3c89c2c1ea0481e200f0ff0781c2000000018902ff0500005000b9e8030000e2feebd38d7426009000' +
+    '5ff36e3c89c2c1ea0481e200f0ff0781c2000000018902ff0500005000b910270000e2feebd38d7426009000' +
     '00000000000000ffff0000009acf00ffff00000092cf001700587c0000',
   'hex',
-).copy(BOOT_SECTOR);
-BOOT_SECTOR.writeUInt16LE(0xaa55, 510);
+).copy(BOOT_DISK);
+BOOT_DISK.writeUInt16LE(0xaa55, 510);
 const COUNTER_ADDRESS = 0x500000;
 
 interface QmpReply {
@@ -99,7 +99,7 @@ export class RawGuest {
     const directory = mkdtempSync(join(tmpdir(), 'understudy-memory-'));
     const disk = join(directory, 'disk.raw');
     const qmp = join(directory, 'qmp');
-    writeFileSync(disk, BOOT_SECTOR);
+    writeFileSync(disk, BOOT_DISK);
     const standbyOptions = [
       ...['-object', `memory-backend-memfd,id=ram,size=${GUEST_RAM_BYTES},share=on`],
       ...['-incoming', 'defer', '-S'],

@@ -157,6 +157,7 @@ export function outputHoldContract(name: string, backend: HoldBackend): void {
       const open = await begin({ limitPackets: 8 });
       await burst(1, 20);
       await until('the rest is counted', () => open.stats().overflowPackets === 12);
+      await until('it is told', () => troubles.length > 0);
       expect(troubles.map(({ kind }) => kind)).toEqual(['overflow']);
       open.closeEpoch(1);
       expect(await open.release(committedEpoch(1))).toBe(8);

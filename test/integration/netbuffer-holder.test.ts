@@ -1,5 +1,5 @@
 /** The `holder` backend: the contract, and what only it must do (crashes, port settings). */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { holderBackend, holdOutput, restoreTap } from '../../src/netbuffer/holder.js';
@@ -24,6 +24,8 @@ import {
 
 outputHoldContract('holder', holderBackend);
 
+const children: ChildProcess[] = [];
+
 /** A process that holds the tap, built from the same sources (`npm run build`). */
 async function holderProcess(): Promise<{ kill: () => Promise<void> }> {
   const built = new URL('../../dist/netbuffer/holder.js', import.meta.url).href;
@@ -36,6 +38,7 @@ async function holderProcess(): Promise<{ kill: () => Promise<void> }> {
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  children.push(child);
   await Promise.race([
     once(child.stdout, 'data'),
     once(child, 'exit').then(() => Promise.reject(new Error('the holder process ended'))),
@@ -70,6 +73,7 @@ describe('output hold: holder after a crash', () => {
   });
 
   afterEach(async () => {
+    for (const child of children.splice(0)) child.kill('SIGKILL');
     await network.close();
   });
 

@@ -21,6 +21,8 @@ import { type MemstampReport, parseMemstamp } from '../../../src/lab/witness.js'
 
 const PAGE_BYTES = 4096;
 const PORT = 47001;
+/** All of it takes a fraction of a second on an idle machine. */
+const PATIENCE = { timeout: 5_000 };
 const directory = mkdtempSync(`${tmpdir()}/understudy-memstamp-`);
 let memstamp: ChildProcess;
 let printed = '';
@@ -82,7 +84,7 @@ function readPage(memory: number, address: number): Buffer {
 }
 
 it('counts a stale page once, and says which', async () => {
-  await expect.poll(() => printed).toContain('256 pages, 2 threads');
+  await expect.poll(() => printed, PATIENCE).toContain('256 pages, 2 threads');
   const memory = openSync(`/proc/${memstamp.pid}/mem`, 'r+');
   try {
     const address = findPages(memory) + 7 * PAGE_BYTES;
@@ -90,16 +92,18 @@ it('counts a stale page once, and says which', async () => {
     const old = readPage(memory, address);
     memstamp.kill('SIGCONT');
     await expect
-      .poll(() => readPage(memory, address).readBigUInt64LE(8), { timeout: 5_000 })
+      .poll(() => readPage(memory, address).readBigUInt64LE(8), PATIENCE)
       .toBeGreaterThan(old.readBigUInt64LE(8));
     expect((await report()).mismatches).toBe(0n);
 
     memstamp.kill('SIGSTOP');
     writeSync(memory, old, 0, PAGE_BYTES, address);
     memstamp.kill('SIGCONT');
-    await expect.poll(async () => (await report()).mismatches).toBe(1n);
+    await expect.poll(async () => (await report()).mismatches, PATIENCE).toBe(1n);
     const { checks } = await report();
-    await expect.poll(async () => (await report()).checks).toBeGreaterThan(checks + 1_000n);
+    await expect
+      .poll(async () => (await report()).checks, PATIENCE)
+      .toBeGreaterThan(checks + 1_000n);
     expect((await report()).mismatches).toBe(1n);
     expect(printed).toMatch(
       /mismatch 1: page 7 head holds page 7 generation \d+, expected generation \d+/,
