@@ -21,7 +21,7 @@
       "cflags!": ["-fno-exceptions"],
       "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17"],
       "cflags_cc": ["-std=gnu++20", "-fexceptions", "-frtti", "-O3", "-mssse3", "-pthread"],
-      "ldflags": ["-pthread"]
+      "ldflags": ["-pthread", "-Wl,-z,nodelete"]
     }
   ]
 }

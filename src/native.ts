@@ -320,11 +320,9 @@ export interface NativeNet {
    * (request form) per IPv4 address, unsolicited neighbour advertisement (override flag) per IPv6
    * address. Source MAC of every frame is `mac`.
    */
-  announce(options: {
-    ifname: string;
-    mac: string;
-    addresses: readonly string[];
-  }): { frames: number };
+  announce(options: { ifname: string; mac: string; addresses: readonly string[] }): {
+    frames: number;
+  };
 }
 
 export interface NativeProcessWatch {

@@ -22,10 +22,12 @@ inline Napi::Object ObjectArgument(Napi::Env env, Napi::Value value, const std::
   return value.As<Napi::Object>();
 }
 
-inline uint64_t UintField(const Napi::Object& from, const char* name, double max = kSafeIntegerMax) {
+inline uint64_t UintField(const Napi::Object& from, const char* name,
+                          double max = kSafeIntegerMax) {
   const Napi::Value value = from.Get(name);
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
-  if (!(number >= 0 && number <= max) || number != static_cast<double>(static_cast<uint64_t>(number))) {
+  if (!(number >= 0 && number <= max) ||
+      number != static_cast<double>(static_cast<uint64_t>(number))) {
     BadArgument(from.Env(), name, "a non-negative integer within bounds");
   }
   return static_cast<uint64_t>(number);
@@ -55,7 +57,8 @@ inline Napi::Array ArrayField(const Napi::Object& from, const char* name) {
   return value.As<Napi::Array>();
 }
 
-inline Napi::Buffer<uint8_t> BufferArgument(Napi::Env env, Napi::Value value, const std::string& name) {
+inline Napi::Buffer<uint8_t> BufferArgument(Napi::Env env, Napi::Value value,
+                                            const std::string& name) {
   if (!value.IsBuffer()) BadArgument(env, name, "a Buffer");
   return value.As<Napi::Buffer<uint8_t>>();
 }

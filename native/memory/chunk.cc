@@ -24,7 +24,8 @@ ChunkHeader ReadHeader(const uint8_t* chunk, size_t bytes) {
   if (header.magic != kChunkMagic) Malformed("wrong magic");
   if (header.version != kChunkVersion) Malformed("version " + std::to_string(header.version));
   if (header.reserved != 0) Malformed("reserved field in use");
-  if (header.run_count == 0 || header.run_count > kChunkRunsMax) Malformed("run count out of bounds");
+  if (header.run_count == 0 || header.run_count > kChunkRunsMax)
+    Malformed("run count out of bounds");
   // 32-bit counts: neither product nor the sum can overflow 64 bits.
   const uint64_t expected = sizeof header + uint64_t{header.data_pages} * kPageBytes +
                             uint64_t{header.run_count} * sizeof(ChunkRun);
@@ -32,7 +33,8 @@ ChunkHeader ReadHeader(const uint8_t* chunk, size_t bytes) {
   return header;
 }
 
-ChunkSummary Walk(const uint8_t* chunk, const ChunkHeader& header, const InsideReplica& inside, const RunVisitor* visit) {
+ChunkSummary Walk(const uint8_t* chunk, const ChunkHeader& header, const InsideReplica& inside,
+                  const RunVisitor* visit) {
   const uint8_t* content = chunk + sizeof header;
   const uint8_t* runs = content + uint64_t{header.data_pages} * kPageBytes;
   ChunkSummary summary;
@@ -41,7 +43,8 @@ ChunkSummary Walk(const uint8_t* chunk, const ChunkHeader& header, const InsideR
     ChunkRun run;
     memcpy(&run, runs + size_t{i} * sizeof run, sizeof run);
     if (run.kind != RunKind::kZero && run.kind != RunKind::kData) Malformed("unknown kind of run");
-    if (run.pages == 0 || run.first < end_page || run.first + run.pages < run.first) Malformed("runs out of order");
+    if (run.pages == 0 || run.first < end_page || run.first + run.pages < run.first)
+      Malformed("runs out of order");
     if (!inside(run.first, run.pages)) Malformed("a run lies outside the replica");
     end_page = run.first + run.pages;
     if (run.kind == RunKind::kZero) {
@@ -65,14 +68,13 @@ ChunkWriter::ChunkWriter(uint8_t* into, size_t bytes) : into_(into), bytes_(byte
   runs_.reserve(256);
 }
 
-bool ChunkWriter::HasRunRoom() const {
-  const size_t used = sizeof(ChunkHeader) + size_t{data_pages_} * kPageBytes + runs_.size() * sizeof(ChunkRun);
-  return runs_.size() < kChunkRunsMax && bytes_ - used >= sizeof(ChunkRun);
+size_t ChunkWriter::Used() const {
+  return sizeof(ChunkHeader) + size_t{data_pages_} * kPageBytes + runs_.size() * sizeof(ChunkRun);
 }
 
 size_t ChunkWriter::RoomPages() const {
-  const size_t used = sizeof(ChunkHeader) + size_t{data_pages_} * kPageBytes + runs_.size() * sizeof(ChunkRun);
-  return std::min((bytes_ - used) / (kPageBytes + sizeof(ChunkRun)), kChunkRunsMax - runs_.size());
+  return std::min((bytes_ - Used()) / (kPageBytes + sizeof(ChunkRun)),
+                  kChunkRunsMax - runs_.size());
 }
 
 void ChunkWriter::Extend(uint64_t page, RunKind kind) {
@@ -100,13 +102,14 @@ size_t ChunkWriter::Finish() {
   if (runs_.empty()) return 0;
   uint8_t* const table = Tail();
   memcpy(table, runs_.data(), runs_.size() * sizeof(ChunkRun));
-  const ChunkHeader header{.magic = kChunkMagic,
-                           .version = kChunkVersion,
-                           .reserved = 0,
-                           .run_count = static_cast<uint32_t>(runs_.size()),
-                           .data_pages = data_pages_,
-                           .zero_pages = zero_pages_,
-                           .total_bytes = static_cast<uint64_t>(table - into_) + runs_.size() * sizeof(ChunkRun)};
+  const ChunkHeader header{
+      .magic = kChunkMagic,
+      .version = kChunkVersion,
+      .reserved = 0,
+      .run_count = static_cast<uint32_t>(runs_.size()),
+      .data_pages = data_pages_,
+      .zero_pages = zero_pages_,
+      .total_bytes = static_cast<uint64_t>(table - into_) + runs_.size() * sizeof(ChunkRun)};
   memcpy(into_, &header, sizeof header);
   return header.total_bytes;
 }
@@ -115,7 +118,8 @@ ChunkSummary ValidateChunk(const uint8_t* chunk, size_t bytes, const InsideRepli
   return Walk(chunk, ReadHeader(chunk, bytes), inside, nullptr);
 }
 
-ChunkSummary VisitChunk(const uint8_t* chunk, size_t bytes, const InsideReplica& inside, const RunVisitor& visit) {
+ChunkSummary VisitChunk(const uint8_t* chunk, size_t bytes, const InsideReplica& inside,
+                        const RunVisitor& visit) {
   const ChunkHeader header = ReadHeader(chunk, bytes);
   Walk(chunk, header, inside, nullptr);
   return Walk(chunk, header, inside, &visit);

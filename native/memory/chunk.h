@@ -9,7 +9,7 @@
 //       16      8  zero_pages
 //       24      8  total bytes of the chunk
 //       32      data_pages * 4096   page contents, in the order of the data runs
-//        …      run_count * 16      runs: u64 first page, u32 pages (never 0), u32 kind (0 zero, 1 data)
+//        …  run_count * 16      runs: u64 first page, u32 pages (never 0), u32 kind (0 or 1)
 //
 // Runs ascend and do not overlap. Page numbers are offsets in the replica divided by 4096. The
 // runs come last so that data can be written in place before its run is known.
@@ -53,7 +53,6 @@ class ChunkWriter {
   ChunkWriter(uint8_t* into, size_t bytes);
   // Data pages that fit, each with a run of its own; 0 when full.
   size_t RoomPages() const;
-  bool HasRunRoom() const;
   // Where the next data page belongs.
   uint8_t* Tail() const { return into_ + sizeof(ChunkHeader) + size_t{data_pages_} * kPageBytes; }
   // The content is at Tail() already.
@@ -65,6 +64,7 @@ class ChunkWriter {
   uint64_t zero_pages() const { return zero_pages_; }
 
  private:
+  size_t Used() const;
   void Extend(uint64_t page, RunKind kind);
   uint8_t* into_;
   size_t bytes_;
@@ -88,6 +88,7 @@ ChunkSummary ValidateChunk(const uint8_t* chunk, size_t bytes, const InsideRepli
 
 // Validates wholly, then visits every run in order. Each run is read once and checked as read,
 // so that a buffer changed by another thread meanwhile cannot lead outside the replica.
-ChunkSummary VisitChunk(const uint8_t* chunk, size_t bytes, const InsideReplica& inside, const RunVisitor& visit);
+ChunkSummary VisitChunk(const uint8_t* chunk, size_t bytes, const InsideReplica& inside,
+                        const RunVisitor& visit);
 
 }  // namespace understudy::memory

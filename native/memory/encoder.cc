@@ -10,7 +10,8 @@
 
 namespace understudy::memory {
 
-void Encoder::Begin(const EpochPages& epoch, PageCursor from, PageCursor to, const uint8_t* staged) {
+void Encoder::Begin(const EpochPages& epoch, PageCursor from, PageCursor to,
+                    const uint8_t* staged) {
   epoch_ = &epoch;
   at_ = from;
   to_ = to;
@@ -19,7 +20,8 @@ void Encoder::Begin(const EpochPages& epoch, PageCursor from, PageCursor to, con
 
 Encoded Encoder::Next(uint8_t* into, size_t bytes) {
   if (bytes < kChunkBytesMin) {
-    throw CodedError("BUFFER_TOO_SMALL", "a chunk needs a buffer of at least " + std::to_string(kChunkBytesMin) + " bytes");
+    throw CodedError("BUFFER_TOO_SMALL", "a chunk needs a buffer of at least " +
+                                             std::to_string(kChunkBytesMin) + " bytes");
   }
   ChunkWriter writer(into, bytes);
   unchanged_ = 0;

@@ -21,7 +21,8 @@ struct Encoded {
 
 class Encoder {
  public:
-  Encoder(pid_t pid, const RamLayout& layout, PageHashes& hashes) : pid_(pid), layout_(layout), hashes_(hashes) {}
+  Encoder(pid_t pid, const RamLayout& layout, PageHashes& hashes)
+      : pid_(pid), layout_(layout), hashes_(hashes) {}
 
   // Begins with the runs [from, to) of `epoch`. Contents come in order from `staged`, or, when
   // it is null, from the running guest itself at the time of encoding.

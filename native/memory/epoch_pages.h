@@ -40,7 +40,8 @@ class EpochPages {
     const PageRuns content = Union(written, carried_);
     const PageRuns zero = Subtract(Union(absent, carried_zero_), content);
     for (size_t i = 0, j = 0; i < content.size() || j < zero.size();) {
-      const bool take_content = j == zero.size() || (i < content.size() && content[i].first < zero[j].first);
+      const bool take_content =
+          j == zero.size() || (i < content.size() && content[i].first < zero[j].first);
       Add(take_content ? content[i++] : zero[j++], !take_content);
     }
     carried_.clear();

@@ -77,7 +77,8 @@ GatePassage::GatePassage(int gate_fd, int cancel_fd)
     : fd_(fcntl(gate_fd, F_DUPFD_CLOEXEC, 0)), cancel_fd_(cancel_fd) {
   if (!fd_) throw SyscallError("dup", errno, "gate");
   // A wider pipe would let QEMU finish, and the guest run, before our work is done.
-  if (fcntl(fd_.get(), F_SETPIPE_SZ, kGatePipeBytes) < 0) throw SyscallError("F_SETPIPE_SZ", errno, "gate");
+  if (fcntl(fd_.get(), F_SETPIPE_SZ, kGatePipeBytes) < 0)
+    throw SyscallError("F_SETPIPE_SZ", errno, "gate");
 }
 
 GatePassage::~GatePassage() {
@@ -105,10 +106,13 @@ void GatePassage::WaitFirstByte(int timeout_ms) {
     for (int i = 0; i < count; ++i) {
       if (events[i].data.fd == cancel_fd_) Cancelled();
       if (events[i].events & EPOLLIN) return;
-      if (!stale) throw CodedError("GATE_CLOSED", "QEMU closed the pause gate without a byte: its command failed");
+      if (!stale)
+        throw CodedError("GATE_CLOSED",
+                         "QEMU closed the pause gate without a byte: its command failed");
     }
     if (!stale && MonotonicNs() >= deadline_ns) {
-      throw CodedError("GATE_TIMEOUT", "no byte came through the pause gate within " + std::to_string(timeout_ms) + " ms");
+      throw CodedError("GATE_TIMEOUT", "no byte came through the pause gate within " +
+                                           std::to_string(timeout_ms) + " ms");
     }
   }
 }
@@ -126,7 +130,8 @@ void GatePassage::Drain(int timeout_ms, size_t bytes_max, std::vector<uint8_t>& 
     if (got == 0) return;
     if (got > 0) {
       if (into.size() > bytes_max) {
-        throw CodedError("DEVICE_STATE_TOO_LARGE", "the device state is larger than " + std::to_string(bytes_max) + " bytes");
+        throw CodedError("DEVICE_STATE_TOO_LARGE",
+                         "the device state is larger than " + std::to_string(bytes_max) + " bytes");
       }
       deadline_ns = MonotonicNs() + static_cast<uint64_t>(timeout_ms) * 1'000'000;
       continue;
@@ -138,7 +143,8 @@ void GatePassage::Drain(int timeout_ms, size_t bytes_max, std::vector<uint8_t>& 
     if (ready < 0 && errno != EINTR) throw SyscallError("poll", errno);
     if (ready > 0 && waits[1].revents != 0) Cancelled();
     if (ready == 0 && MonotonicNs() >= deadline_ns) {
-      throw CodedError("GATE_TIMEOUT", "the device state stopped coming for " + std::to_string(timeout_ms) + " ms");
+      throw CodedError("GATE_TIMEOUT",
+                       "the device state stopped coming for " + std::to_string(timeout_ms) + " ms");
     }
   }
 }

@@ -12,11 +12,11 @@ namespace {
 class GateObject : public Napi::ObjectWrap<GateObject> {
  public:
   static Napi::Object New(Napi::Env env, std::unique_ptr<Gate> gate) {
-    const Napi::Object object =
-        DefineClass(env, "Gate",
-                    {InstanceAccessor<&GateObject::ReadFd>("readFd"), InstanceAccessor<&GateObject::Path>("path"),
-                     InstanceMethod<&GateObject::Close>("close")})
-            .New({});
+    const Napi::Object object = DefineClass(env, "Gate",
+                                            {InstanceAccessor<&GateObject::ReadFd>("readFd"),
+                                             InstanceAccessor<&GateObject::Path>("path"),
+                                             InstanceMethod<&GateObject::Close>("close")})
+                                    .New({});
     Unwrap(object)->gate_ = std::move(gate);
     return object;
   }
@@ -53,7 +53,8 @@ Napi::Value OpenGate(const Napi::CallbackInfo& info) {
     std::optional<Gate::Fifo> fifo;
     if (!options.Get("fifoPath").IsUndefined()) {
       fifo.emplace(Gate::Fifo{StringField(options, "fifoPath"), std::nullopt});
-      if (!options.Get("ownerUid").IsUndefined()) fifo->owner = static_cast<uid_t>(UintField(options, "ownerUid", UINT32_MAX));
+      if (!options.Get("ownerUid").IsUndefined())
+        fifo->owner = static_cast<uid_t>(UintField(options, "ownerUid", UINT32_MAX));
     }
     return GateObject::New(env, std::make_unique<Gate>(fifo));
   });

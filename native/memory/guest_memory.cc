@@ -53,7 +53,6 @@ Capture GuestMemory::TakeCapture(const CaptureOptions& options, int cancel_fd) {
     passage->WaitFirstByte(options.first_byte_timeout_ms);
   }
   capture.paused_at_ns = MonotonicNs();
-  team_.Rouse();
   {
     const Stopwatch marking(capture.boundary_ns);
     for (const auto& boundary : options.boundaries) boundary->OnEpochClosed(options.epoch);
@@ -71,7 +70,9 @@ Capture GuestMemory::TakeCapture(const CaptureOptions& options, int cancel_fd) {
 
 Capture GuestMemory::TakeRest(int cancel_fd) {
   if (!held_) throw CodedError("NOTHING_HELD", "there is no partial capture to go on with");
-  if (!encoder_.done()) throw CodedError("STAGING_NOT_ENCODED", "the staged part must be encoded before the rest is copied");
+  if (!encoder_.done())
+    throw CodedError("STAGING_NOT_ENCODED",
+                     "the staged part must be encoded before the rest is copied");
   Capture capture = *std::exchange(held_, std::nullopt);
   capture.gate_ns = capture.boundary_ns = capture.scan_ns = capture.copy_ns = 0;
   try {
@@ -122,11 +123,7 @@ void GuestMemory::Finish(Capture& capture, GatePassage* passage) {
     held_ = capture;
     return;
   }
-  if (!passage) {
-    capture.pause_ns = MonotonicNs() - capture.paused_at_ns;
-    return;
-  }
-  {
+  if (passage) {
     const Stopwatch draining(capture.drain_ns);
     device_state_.clear();
     passage->Drain(options_.drain_timeout_ms, options_.device_state_bytes_max, device_state_);
@@ -134,7 +131,7 @@ void GuestMemory::Finish(Capture& capture, GatePassage* passage) {
   capture.pause_ns = MonotonicNs() - capture.paused_at_ns;
   // A killed QEMU closes the gate too, and its page tables read as clean.
   RequireAlive();
-  capture.device_state = device_state_;
+  if (passage) capture.device_state = device_state_;
 }
 
 void GuestMemory::RequireAlive() const {
@@ -171,7 +168,8 @@ std::string GuestMemory::DigestRam() const {
   Digest digest;
   for (const CapturedRun& run : all.runs()) {
     for (uint64_t at = 0; at < run.count;) {
-      const RamLayout::Piece piece = layout_.Locate(run.first + at, std::min(run.count - at, kPiecePages));
+      const RamLayout::Piece piece =
+          layout_.Locate(run.first + at, std::min(run.count - at, kPiecePages));
       const size_t bytes = piece.pages * kPageBytes;
       if (!run.zero) {
         const iovec remote{reinterpret_cast<void*>(piece.hva), bytes};

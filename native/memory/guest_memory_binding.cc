@@ -3,11 +3,11 @@
 #include <utility>
 #include <vector>
 
+#include "common/promise_task.h"
 #include "memory/arguments.h"
 #include "memory/bindings.h"
 #include "memory/guest_memory.h"
 #include "memory/limits.h"
-#include "common/promise_task.h"
 #include "memory/work_thread.h"
 
 namespace understudy::memory {
@@ -54,25 +54,26 @@ Napi::Value CaptureToJs(Napi::Env env, const Capture& capture) {
   out.Set("drainUs", Microseconds(env, capture.drain_ns));
   out.Set("pauseUs", Microseconds(env, capture.pause_ns));
   out.Set("pausedAtNs", Napi::BigInt::New(env, capture.paused_at_ns));
-  out.Set("deviceState", Napi::Buffer<uint8_t>::Copy(env, capture.device_state.data(), capture.device_state.size()));
+  out.Set("deviceState", Napi::Buffer<uint8_t>::Copy(env, capture.device_state.data(),
+                                                     capture.device_state.size()));
   return out;
 }
 
 class GuestMemoryObject : public Napi::ObjectWrap<GuestMemoryObject> {
  public:
   static Napi::Object New(Napi::Env env, std::shared_ptr<GuestMemory> memory) {
-    const Napi::Function constructor = DefineClass(
-        env, "GuestMemory",
-        {InstanceAccessor<&GuestMemoryObject::PageBytes>("pageBytes"),
-         InstanceAccessor<&GuestMemoryObject::RamBytes>("ramBytes"),
-         InstanceMethod<&GuestMemoryObject::TakeCapture>("capture"),
-         InstanceMethod<&GuestMemoryObject::TakeRest>("captureRest"),
-         InstanceMethod<&GuestMemoryObject::TakeStopped>("captureStopped"),
-         InstanceMethod<&GuestMemoryObject::EncodeInto>("encodeInto"),
-         InstanceMethod<&GuestMemoryObject::Abandon>("abandon"),
-         InstanceMethod<&GuestMemoryObject::ForgetReplica>("forgetReplica"),
-         InstanceMethod<&GuestMemoryObject::DigestRam>("digest"),
-         InstanceMethod<&GuestMemoryObject::Detach>("detach")});
+    const Napi::Function constructor =
+        DefineClass(env, "GuestMemory",
+                    {InstanceAccessor<&GuestMemoryObject::PageBytes>("pageBytes"),
+                     InstanceAccessor<&GuestMemoryObject::RamBytes>("ramBytes"),
+                     InstanceMethod<&GuestMemoryObject::TakeCapture>("capture"),
+                     InstanceMethod<&GuestMemoryObject::TakeRest>("captureRest"),
+                     InstanceMethod<&GuestMemoryObject::TakeStopped>("captureStopped"),
+                     InstanceMethod<&GuestMemoryObject::EncodeInto>("encodeInto"),
+                     InstanceMethod<&GuestMemoryObject::Abandon>("abandon"),
+                     InstanceMethod<&GuestMemoryObject::ForgetReplica>("forgetReplica"),
+                     InstanceMethod<&GuestMemoryObject::DigestRam>("digest"),
+                     InstanceMethod<&GuestMemoryObject::Detach>("detach")});
     const Napi::Object object = constructor.New({});
     GuestMemoryObject* const self = Unwrap(object);
     self->memory_ = std::move(memory);
@@ -91,7 +92,8 @@ class GuestMemoryObject : public Napi::ObjectWrap<GuestMemoryObject> {
 
   template <typename Work, typename ToJs>
   Napi::Value Run(Work work, ToJs to_js, Napi::Value keep = {}) {
-    return thread_->Run(Value(), keep.IsEmpty() ? Value() : keep, std::move(work), std::move(to_js));
+    return thread_->Run(Value(), keep.IsEmpty() ? Value() : keep, std::move(work),
+                        std::move(to_js));
   }
 
   Napi::Value PageBytes(const Napi::CallbackInfo& info) { return Count(info.Env(), kPageBytes); }
@@ -101,9 +103,11 @@ class GuestMemoryObject : public Napi::ObjectWrap<GuestMemoryObject> {
     return Guarded(info.Env(), [&] {
       GuestMemory& guest = memory();
       const int cancel_fd = thread_->cancel_fd();
-      return Run([&guest, cancel_fd, options = ReadCaptureOptions(info, through_gate)] {
-        return guest.TakeCapture(options, cancel_fd);
-      }, CaptureToJs);
+      return Run(
+          [&guest, cancel_fd, options = ReadCaptureOptions(info, through_gate)] {
+            return guest.TakeCapture(options, cancel_fd);
+          },
+          CaptureToJs);
     });
   }
   Napi::Value TakeCapture(const Napi::CallbackInfo& info) { return StartCapture(info, true); }
@@ -121,7 +125,9 @@ class GuestMemoryObject : public Napi::ObjectWrap<GuestMemoryObject> {
     return Guarded(info.Env(), [&] {
       GuestMemory& guest = memory();
       const Napi::Buffer<uint8_t> into = BufferArgument(info.Env(), info[0], "into");
-      const auto encode = [&guest, data = into.Data(), bytes = into.Length()] { return guest.EncodeInto(data, bytes); };
+      const auto encode = [&guest, data = into.Data(), bytes = into.Length()] {
+        return guest.EncodeInto(data, bytes);
+      };
       const auto to_js = [](Napi::Env env, const Encoded& encoded) -> Napi::Value {
         Napi::Object out = Napi::Object::New(env);
         out.Set("bytes", Count(env, encoded.bytes));
@@ -152,7 +158,9 @@ class GuestMemoryObject : public Napi::ObjectWrap<GuestMemoryObject> {
   Napi::Value DigestRam(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&] {
       return Run([&guest = memory()] { return guest.DigestRam(); },
-                 [](Napi::Env env, const std::string& hex) -> Napi::Value { return Napi::String::New(env, hex); });
+                 [](Napi::Env env, const std::string& hex) -> Napi::Value {
+                   return Napi::String::New(env, hex);
+                 });
     });
   }
 
@@ -195,7 +203,8 @@ Napi::Value AttachGuestMemory(const Napi::CallbackInfo& info) {
     const Napi::Array from = ArrayField(options, "ranges");
     for (uint32_t i = 0; i < from.Length(); ++i) {
       const Napi::Object range = ObjectArgument(env, from.Get(i), "ranges");
-      ranges.push_back({AddressField(range, "hva"), UintField(range, "bytes"), UintField(range, "replicaOffset")});
+      ranges.push_back({AddressField(range, "hva"), UintField(range, "bytes"),
+                        UintField(range, "replicaOffset")});
     }
     return RunOnThread<std::shared_ptr<GuestMemory>>(
         env,

@@ -166,7 +166,8 @@ uint64_t FindSyscallInstruction(pid_t pid) {
     uint64_t start, end;
     char access[5];
     if (sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, access) != 3) continue;
-    if (access[0] != 'r' || access[2] != 'x' || line.find("[vsyscall]") != std::string::npos) continue;
+    if (access[0] != 'r' || access[2] != 'x' || line.find("[vsyscall]") != std::string::npos)
+      continue;
     const bool vdso = line.find("[vdso]") != std::string::npos;
     executable.insert(vdso ? executable.begin() : executable.end(), {start, end});
   }
@@ -210,7 +211,8 @@ UniqueFd InjectUserfaultfd(pid_t pid) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   // No exit signal: nobody else in this process needs to hear of it.
-  const pid_t child = clone(RunTracer, stack.data() + stack.bytes(), CLONE_VM | CLONE_VFORK | CLONE_FILES, &tracer);
+  const pid_t child =
+      clone(RunTracer, stack.data() + stack.bytes(), CLONE_VM | CLONE_VFORK | CLONE_FILES, &tracer);
   const int clone_error = errno;
   if (child > 0) {
     while (waitpid(child, nullptr, __WALL) < 0 && errno == EINTR) continue;

@@ -18,10 +18,8 @@ inline constexpr size_t kScanRegionsMax = 4096;
 inline constexpr size_t kReadPiecesMax = 1024;
 // One batch of a parallel copy: small enough to balance, large enough to hide its start.
 inline constexpr size_t kCopyBatchBytes = 256 << 10;
-// Below this a second thread saves nothing (measured, with the thread awake already).
-inline constexpr size_t kParallelCopyBytesMin = 512 << 10;
-// Threads roused at the gate's first byte stay awake this long: the scan of a few GiB.
-inline constexpr uint64_t kTeamAwakeNs = 1'000'000;
+// Below this, waking a second thread costs more than it saves.
+inline constexpr size_t kParallelCopyBytesMin = 1 << 20;
 inline constexpr uint64_t kParallelScanBytesMin = 1ull << 30;
 inline constexpr uint64_t kScanSegmentBytes = 256ull << 20;
 inline constexpr unsigned kThreadsMax = 16;

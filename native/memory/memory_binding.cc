@@ -4,11 +4,11 @@
 #include <cstring>
 #include <vector>
 
+#include "common/promise_task.h"
 #include "memory/arguments.h"
 #include "memory/bindings.h"
 #include "memory/limits.h"
 #include "memory/owned.h"
-#include "common/promise_task.h"
 #include "memory/self_test.h"
 
 namespace understudy {
@@ -16,15 +16,16 @@ namespace memory {
 namespace {
 
 Napi::Value StartSelfTest(const Napi::CallbackInfo& info) {
-  return RunOnThread<SelfTest>(info.Env(), RunSelfTest, [](Napi::Env env, const SelfTest& test) -> Napi::Value {
-    Napi::Object out = Napi::Object::New(env);
-    out.Set("ok", test.ok);
-    if (!test.ok) {
-      out.Set("failedStep", test.failed_step);
-      out.Set("reason", test.reason);
-    }
-    return out;
-  });
+  return RunOnThread<SelfTest>(info.Env(), RunSelfTest,
+                               [](Napi::Env env, const SelfTest& test) -> Napi::Value {
+                                 Napi::Object out = Napi::Object::New(env);
+                                 out.Set("ok", test.ok);
+                                 if (!test.ok) {
+                                   out.Set("failedStep", test.failed_step);
+                                   out.Set("reason", test.reason);
+                                 }
+                                 return out;
+                               });
 }
 
 // The floor of any capture: the same bytes copied page by page between two warm buffers.

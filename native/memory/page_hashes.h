@@ -33,7 +33,8 @@ inline bool IsZeroPage(const uint8_t* page) {
 class PageHashes {
  public:
   explicit PageHashes(uint64_t pages)
-      : table_(pages * sizeof(Entry), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE) {
+      : table_(pages * sizeof(Entry), PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE) {
     // The guest chooses page contents; a seed it cannot know keeps it from building collisions.
     if (getrandom(&seed_, sizeof seed_, 0) != sizeof seed_) throw SyscallError("getrandom", errno);
     // A fork must not double it.
@@ -54,7 +55,8 @@ class PageHashes {
   void Forget(const PageRun& run) { memset(entries() + run.first, 0, run.count * sizeof(Entry)); }
   void ForgetAll() {
     // On private anonymous memory this always reads as zero afterwards (madvise(2)).
-    if (madvise(table_.data(), table_.bytes(), MADV_DONTNEED) != 0) throw SyscallError("madvise", errno);
+    if (madvise(table_.data(), table_.bytes(), MADV_DONTNEED) != 0)
+      throw SyscallError("madvise", errno);
   }
 
  private:

@@ -61,8 +61,9 @@ class RamLayout {
     uint64_t pages;
   };
   Piece Locate(uint64_t first, uint64_t count) const {
-    auto range = std::upper_bound(ranges_.begin(), ranges_.end(), first,
-                                  [](uint64_t page, const RamRange& r) { return page < r.first_page(); });
+    auto range =
+        std::upper_bound(ranges_.begin(), ranges_.end(), first,
+                         [](uint64_t page, const RamRange& r) { return page < r.first_page(); });
     --range;
     return {range->hva + (first - range->first_page()) * kPageBytes,
             std::min(count, range->end_page() - first)};

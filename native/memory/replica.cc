@@ -26,7 +26,8 @@ void EachFilled(int file, uint64_t bytes, Found found) {
     if (data < 0) throw SyscallError("lseek", errno);
     const off_t hole = lseek(file, data, SEEK_HOLE);
     if (hole < 0) throw SyscallError("lseek", errno);
-    if (data < limit) found(static_cast<uint64_t>(data), static_cast<uint64_t>(std::min(hole, limit)));
+    if (data < limit)
+      found(static_cast<uint64_t>(data), static_cast<uint64_t>(std::min(hole, limit)));
     at = hole;
   }
 }
@@ -35,28 +36,34 @@ void EachFilled(int file, uint64_t bytes, Found found) {
 
 Replica::Replica(std::vector<ReplicaBlock> blocks) {
   if (blocks.empty() || blocks.size() > kRangesMax) Refuse("their number is out of bounds");
-  std::sort(blocks.begin(), blocks.end(),
-            [](const ReplicaBlock& a, const ReplicaBlock& b) { return a.replica_offset < b.replica_offset; });
+  std::sort(blocks.begin(), blocks.end(), [](const ReplicaBlock& a, const ReplicaBlock& b) {
+    return a.replica_offset < b.replica_offset;
+  });
   uint64_t end = 0;
   for (const ReplicaBlock& block : blocks) {
-    if (block.bytes == 0 || (block.bytes | block.replica_offset) % kPageBytes != 0) Refuse(block.path + " is empty or not page-aligned");
-    if (block.replica_offset + block.bytes < block.bytes || block.replica_offset < end) Refuse(block.path + " overlaps another");
+    if (block.bytes == 0 || (block.bytes | block.replica_offset) % kPageBytes != 0)
+      Refuse(block.path + " is empty or not page-aligned");
+    if (block.replica_offset + block.bytes < block.bytes || block.replica_offset < end)
+      Refuse(block.path + " overlaps another");
     end = block.replica_offset + block.bytes;
     UniqueFd file = OpenFile(block.path.c_str(), O_RDWR);
     struct stat status;
     if (fstat(file.get(), &status) != 0) throw SyscallError("fstat", errno, block.path);
     // Mapping past the end of a file means SIGBUS later.
     if (!S_ISREG(status.st_mode) || static_cast<uint64_t>(status.st_size) != block.bytes) {
-      Refuse(block.path + " has " + std::to_string(status.st_size) + " bytes, expected " + std::to_string(block.bytes));
+      Refuse(block.path + " has " + std::to_string(status.st_size) + " bytes, expected " +
+             std::to_string(block.bytes));
     }
     Mapping memory(block.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get());
     const uint64_t pages = block.bytes / kPageBytes;
     std::vector<bool> filled(pages);
     EachFilled(file.get(), block.bytes, [&](uint64_t start, uint64_t stop) {
-      for (uint64_t page = start / kPageBytes; page * kPageBytes < stop; ++page) filled[page] = true;
+      for (uint64_t page = start / kPageBytes; page * kPageBytes < stop; ++page)
+        filled[page] = true;
     });
     AppendRun(extents_, {block.replica_offset / kPageBytes, pages});
-    blocks_.push_back({std::move(file), std::move(memory), block.replica_offset / kPageBytes, pages, std::move(filled)});
+    blocks_.push_back({std::move(file), std::move(memory), block.replica_offset / kPageBytes, pages,
+                       std::move(filled)});
     ram_bytes_ += block.bytes;
   }
 }
@@ -69,7 +76,8 @@ bool Replica::Inside(uint64_t first, uint64_t pages) const {
 }
 
 ChunkSummary Replica::Validate(const ChunkBytes& chunk) const {
-  return ValidateChunk(chunk.data, chunk.bytes, [this](uint64_t first, uint64_t pages) { return Inside(first, pages); });
+  return ValidateChunk(chunk.data, chunk.bytes,
+                       [this](uint64_t first, uint64_t pages) { return Inside(first, pages); });
 }
 
 template <typename Visit>
@@ -87,15 +95,18 @@ void Replica::EachBlock(uint64_t first, uint64_t pages, Visit visit) {
 
 ChunkSummary Replica::Apply(const std::vector<ChunkBytes>& chunks) {
   for (const ChunkBytes& chunk : chunks) Validate(chunk);
-  const InsideReplica inside = [this](uint64_t first, uint64_t pages) { return Inside(first, pages); };
+  const InsideReplica inside = [this](uint64_t first, uint64_t pages) {
+    return Inside(first, pages);
+  };
   const RunVisitor apply = [this](const ChunkRun& run, const uint8_t* content) {
-    EachBlock(run.first, run.pages, [&](Block& block, uint64_t first, uint64_t pages, uint64_t done) {
-      if (content) {
-        Write(block, first, pages, content + done * kPageBytes);
-      } else {
-        Clear(block, first, pages);
-      }
-    });
+    EachBlock(run.first, run.pages,
+              [&](Block& block, uint64_t first, uint64_t pages, uint64_t done) {
+                if (content) {
+                  Write(block, first, pages, content + done * kPageBytes);
+                } else {
+                  Clear(block, first, pages);
+                }
+              });
   };
   ChunkSummary total;
   for (const ChunkBytes& chunk : chunks) {
@@ -120,12 +131,14 @@ void Replica::Write(Block& block, uint64_t first, uint64_t pages, const uint8_t*
     }
     while (left > 0) {
       const size_t done = count * kPageBytes - left;
-      const ssize_t wrote = pwrite(block.file.get(), from + done, left, static_cast<off_t>(offset + done));
+      const ssize_t wrote =
+          pwrite(block.file.get(), from + done, left, static_cast<off_t>(offset + done));
       if (wrote < 0 && errno == EINTR) continue;
       if (wrote <= 0) throw SyscallError("pwrite", wrote < 0 ? errno : ENOSPC, "replica");
       left -= static_cast<size_t>(wrote);
     }
-    if (!filled) std::fill_n(block.filled.begin() + static_cast<ptrdiff_t>(first + at), count, true);
+    if (!filled)
+      std::fill_n(block.filled.begin() + static_cast<ptrdiff_t>(first + at), count, true);
     at += count;
   }
 }
@@ -142,8 +155,8 @@ void Replica::Clear(Block& block, uint64_t first, uint64_t pages) {
     if (count < kPunchPagesMin) {
       memset(block.memory.data() + offset, 0, count * kPageBytes);
     } else {
-      if (fallocate(block.file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
-                    static_cast<off_t>(count * kPageBytes)) != 0) {
+      if (fallocate(block.file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                    static_cast<off_t>(offset), static_cast<off_t>(count * kPageBytes)) != 0) {
         throw SyscallError("fallocate", errno, "replica");
       }
       std::fill_n(block.filled.begin() + static_cast<ptrdiff_t>(first + at), count, false);

@@ -30,8 +30,10 @@ class ReplicaObject : public Napi::ObjectWrap<ReplicaObject> {
     const Napi::Function constructor =
         DefineClass(env, "Replica",
                     {InstanceAccessor<&ReplicaObject::RamBytes>("ramBytes"),
-                     InstanceMethod<&ReplicaObject::Validate>("validate"), InstanceMethod<&ReplicaObject::Apply>("apply"),
-                     InstanceMethod<&ReplicaObject::DigestRam>("digest"), InstanceMethod<&ReplicaObject::Close>("close")});
+                     InstanceMethod<&ReplicaObject::Validate>("validate"),
+                     InstanceMethod<&ReplicaObject::Apply>("apply"),
+                     InstanceMethod<&ReplicaObject::DigestRam>("digest"),
+                     InstanceMethod<&ReplicaObject::Close>("close")});
     const Napi::Object object = constructor.New({});
     ReplicaObject* const self = Unwrap(object);
     self->ram_bytes_ = replica->ram_bytes();
@@ -85,8 +87,11 @@ class ReplicaObject : public Napi::ObjectWrap<ReplicaObject> {
 
   Napi::Value DigestRam(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&]() -> Napi::Value {
-      return thread_->Run(Value(), Value(), [from = replica()] { return from->DigestRam(); },
-                          [](Napi::Env env, const std::string& hex) -> Napi::Value { return Napi::String::New(env, hex); });
+      return thread_->Run(
+          Value(), Value(), [from = replica()] { return from->DigestRam(); },
+          [](Napi::Env env, const std::string& hex) -> Napi::Value {
+            return Napi::String::New(env, hex);
+          });
     });
   }
 
@@ -108,7 +113,8 @@ class HasherObject : public Napi::ObjectWrap<HasherObject> {
  public:
   static Napi::Object New(Napi::Env env) {
     return DefineClass(env, "Hasher",
-                       {InstanceMethod<&HasherObject::Update>("update"), InstanceMethod<&HasherObject::Hex>("digest")})
+                       {InstanceMethod<&HasherObject::Update>("update"),
+                        InstanceMethod<&HasherObject::Hex>("digest")})
         .New({});
   }
   explicit HasherObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
@@ -119,7 +125,9 @@ class HasherObject : public Napi::ObjectWrap<HasherObject> {
     digest_.Update(bytes.Data(), bytes.Length());
     return info.Env().Undefined();
   }
-  Napi::Value Hex(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), digest_.Hex()); }
+  Napi::Value Hex(const Napi::CallbackInfo& info) {
+    return Napi::String::New(info.Env(), digest_.Hex());
+  }
 
   Digest digest_;
 };
@@ -133,7 +141,8 @@ Napi::Value OpenReplica(const Napi::CallbackInfo& info) {
     std::vector<ReplicaBlock> blocks;
     for (uint32_t i = 0; i < from.Length(); ++i) {
       const Napi::Object block = ObjectArgument(env, from.Get(i), "blocks");
-      blocks.push_back({StringField(block, "path"), UintField(block, "bytes"), UintField(block, "replicaOffset")});
+      blocks.push_back({StringField(block, "path"), UintField(block, "bytes"),
+                        UintField(block, "replicaOffset")});
     }
     return ReplicaObject::New(env, std::make_shared<Replica>(std::move(blocks)));
   });

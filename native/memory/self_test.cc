@@ -30,7 +30,8 @@ class ScratchChild {
  public:
   explicit ScratchChild(std::vector<uint8_t*> areas) {
     int ends[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) throw SyscallError("socketpair", errno);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+      throw SyscallError("socketpair", errno);
     ours_ = UniqueFd(ends[0]);
     UniqueFd theirs(ends[1]);
     pid_ = fork();
@@ -51,12 +52,14 @@ class ScratchChild {
   pid_t pid() const { return pid_; }
 
   void Touch(uint16_t page) {
-    if (send(ours_.get(), &page, sizeof page, MSG_NOSIGNAL) != sizeof page) throw SyscallError("send", errno);
+    if (send(ours_.get(), &page, sizeof page, MSG_NOSIGNAL) != sizeof page)
+      throw SyscallError("send", errno);
     pollfd reply{ours_.get(), POLLIN, 0};
     const int ready = poll(&reply, 1, kReplyTimeoutMs);
     if (ready < 0) throw SyscallError("poll", errno);
     if (ready == 0) throw SyscallError("poll", ETIMEDOUT, "the scratch child does not answer");
-    if (recv(ours_.get(), &page, sizeof page, 0) != sizeof page) throw SyscallError("recv", ECONNRESET);
+    if (recv(ours_.get(), &page, sizeof page, 0) != sizeof page)
+      throw SyscallError("recv", ECONNRESET);
   }
 
  private:
@@ -66,7 +69,8 @@ class ScratchChild {
 
 std::string Describe(const PageRuns& runs) {
   std::string out;
-  for (const PageRun& run : runs) out += (out.empty() ? "" : " ") + std::to_string(run.first) + "+" + std::to_string(run.count);
+  for (const PageRun& run : runs)
+    out += (out.empty() ? "" : " ") + std::to_string(run.first) + "+" + std::to_string(run.count);
   return out.empty() ? "none" : out;
 }
 
@@ -74,10 +78,13 @@ void Expect(Tracker& tracker, ThreadTeam& team, const PageRuns& expected) {
   PageRuns written;
   tracker.TakeWritten(team, written);
   const bool same = written.size() == expected.size() &&
-                    std::equal(written.begin(), written.end(), expected.begin(), [](const PageRun& a, const PageRun& b) {
-                      return a.first == b.first && a.count == b.count;
-                    });
-  if (!same) throw CodedError("wrong-pages", "expected pages " + Describe(expected) + ", got " + Describe(written));
+                    std::equal(written.begin(), written.end(), expected.begin(),
+                               [](const PageRun& a, const PageRun& b) {
+                                 return a.first == b.first && a.count == b.count;
+                               });
+  if (!same)
+    throw CodedError("wrong-pages",
+                     "expected pages " + Describe(expected) + ", got " + Describe(written));
 }
 
 void TryTracking() {
@@ -85,8 +92,9 @@ void TryTracking() {
   Mapping shared(kScratchBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS);
   ScratchChild child({own.data(), shared.data()});
   child.Touch(0);
-  const RamLayout layout({{reinterpret_cast<uint64_t>(own.data()), kScratchBytes, 0},
-                          {reinterpret_cast<uint64_t>(shared.data()), kScratchBytes, 2 * kScratchBytes}});
+  const RamLayout layout(
+      {{reinterpret_cast<uint64_t>(own.data()), kScratchBytes, 0},
+       {reinterpret_cast<uint64_t>(shared.data()), kScratchBytes, 2 * kScratchBytes}});
   ThreadTeam team(1);
   Tracker tracker(child.pid(), layout);
   PageRuns first;

@@ -19,7 +19,8 @@ Staging::Staging(size_t bytes)
 }
 
 void Staging::AddPiece(uint64_t hva, size_t bytes) {
-  if (batches_.empty() || batches_.back().pieces == kReadPiecesMax || batches_.back().bytes + bytes > kCopyBatchBytes) {
+  if (batches_.empty() || batches_.back().pieces == kReadPiecesMax ||
+      batches_.back().bytes + bytes > kCopyBatchBytes) {
     batches_.push_back({pieces_.size(), 0, staged_bytes_, 0});
   }
   pieces_.push_back({reinterpret_cast<void*>(hva), bytes});
@@ -41,18 +42,21 @@ void Staging::Plan(const RamLayout& layout, const EpochPages& epoch, PageCursor&
     }
     const size_t room_pages = (arena_.bytes() - staged_bytes_) / kPageBytes;
     if (room_pages == 0) return;
-    const uint64_t wanted = std::min({left, uint64_t{room_pages}, uint64_t{kCopyBatchBytes / kPageBytes}});
+    const uint64_t wanted =
+        std::min({left, uint64_t{room_pages}, uint64_t{kCopyBatchBytes / kPageBytes}});
     const RamLayout::Piece piece = layout.Locate(run.first + at.offset, wanted);
     AddPiece(piece.hva, piece.pages * kPageBytes);
     epoch.Advance(at, piece.pages);
   }
 }
 
-void Staging::Fill(pid_t pid, const RamLayout& layout, const EpochPages& epoch, PageCursor& at, ThreadTeam& team) {
+void Staging::Fill(pid_t pid, const RamLayout& layout, const EpochPages& epoch, PageCursor& at,
+                   ThreadTeam& team) {
   Plan(layout, epoch, at);
   const auto copy = [&](size_t i) {
     const Batch& batch = batches_[i];
-    ReadRemote(pid, &pieces_[batch.first_piece], batch.pieces, arena_.data() + batch.offset, batch.bytes);
+    ReadRemote(pid, &pieces_[batch.first_piece], batch.pieces, arena_.data() + batch.offset,
+               batch.bytes);
   };
   if (team.threads() > 1 && staged_bytes_ >= kParallelCopyBytesMin) {
     team.Run(batches_.size(), copy);

@@ -20,7 +20,8 @@ class Staging {
 
   // Copies the data pages from `at` on until all are copied or the arena is full; moves `at`.
   // Whatever was staged before is overwritten.
-  void Fill(pid_t pid, const RamLayout& layout, const EpochPages& epoch, PageCursor& at, ThreadTeam& team);
+  void Fill(pid_t pid, const RamLayout& layout, const EpochPages& epoch, PageCursor& at,
+            ThreadTeam& team);
 
   const uint8_t* data() const { return arena_.data(); }
   size_t staged_bytes() const { return staged_bytes_; }

@@ -1,5 +1,6 @@
 // A few threads that take numbered pieces of one job. The calling thread works too; the others
-// sleep between jobs, so that nothing is created inside the guest's pause.
+// sleep between jobs, so that nothing is created inside the guest's pause. They are not kept
+// awake in expectation of a job: on a busy host that took the processor from the caller.
 #pragma once
 
 #include <atomic>
@@ -12,8 +13,6 @@
 #include <vector>
 
 #include "common/worker_pool.h"
-#include "memory/limits.h"
-#include "memory/owned.h"
 
 namespace understudy::memory {
 
@@ -35,18 +34,8 @@ class ThreadTeam {
 
   size_t threads() const { return threads_.size() + 1; }
 
-  // A job is near: the threads wake now and wait for it awake, for at most kTeamAwakeNs.
-  void Rouse() {
-    if (threads_.empty()) return;
-    {
-      std::lock_guard lock(mutex_);
-      ++calls_;
-    }
-    wake_.notify_all();
-  }
-
   // Calls work(0) … work(pieces - 1), each once; returns when all are done and throws the
-  // first failure.
+  // first failure. A thread that the kernel has not scheduled by then is not waited for.
   void Run(size_t pieces, const std::function<void(size_t)>& work) {
     {
       std::lock_guard lock(mutex_);
@@ -54,13 +43,13 @@ class ThreadTeam {
       pieces_ = pieces;
       next_ = 0;
       failure_ = nullptr;
-      busy_ = threads_.size();
+      open_ = true;
       ++job_;
-      ++calls_;
     }
     wake_.notify_all();
     TakePieces();
     std::unique_lock lock(mutex_);
+    open_ = false;
     done_.wait(lock, [this] { return busy_ == 0; });
     if (failure_) std::rethrow_exception(failure_);
   }
@@ -78,19 +67,12 @@ class ThreadTeam {
 
   void Serve() {
     BlockSignals();
-    uint64_t seen_job = 0, seen_calls = 0;
+    uint64_t seen = 0;
     for (std::unique_lock lock(mutex_);;) {
-      wake_.wait(lock, [&] { return stopping_ || calls_ != seen_calls; });
+      wake_.wait(lock, [&] { return stopping_ || (open_ && job_ != seen); });
       if (stopping_) return;
-      seen_calls = calls_;
-      lock.unlock();
-      for (const uint64_t end_ns = MonotonicNs() + kTeamAwakeNs; job_ == seen_job && MonotonicNs() < end_ns;) {
-        __builtin_ia32_pause();
-      }
-      lock.lock();
-      if (job_ == seen_job) continue;
-      seen_job = job_;
-      seen_calls = calls_;
+      seen = job_;
+      ++busy_;
       lock.unlock();
       TakePieces();
       lock.lock();
@@ -103,10 +85,10 @@ class ThreadTeam {
   const std::function<void(size_t)>* work_ = nullptr;
   std::atomic<size_t> next_ = 0;
   size_t pieces_ = 0;
+  // Threads at work on the job, besides the caller; more may join while it is open.
   size_t busy_ = 0;
-  // Jobs so far, and jobs and rousings so far.
-  std::atomic<uint64_t> job_ = 0;
-  uint64_t calls_ = 0;
+  bool open_ = false;
+  uint64_t job_ = 0;
   std::exception_ptr failure_;
   bool stopping_ = false;
   // Last: the threads use everything above.

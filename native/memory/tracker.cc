@@ -55,7 +55,8 @@ void Scan(int pagemap, kernel::PageScanArgs args, Found found) {
     const int count = ioctl(pagemap, kernel::kPagemapScan, &args);
     if (count < 0) throw SyscallError("PAGEMAP_SCAN", errno);
     for (int i = 0; i < count; ++i) found(regions[i].start, regions[i].end, regions[i].categories);
-    if (args.walk_end <= args.start) throw SyscallError("PAGEMAP_SCAN", EPROTO, "the walk does not advance");
+    if (args.walk_end <= args.start)
+      throw SyscallError("PAGEMAP_SCAN", EPROTO, "the walk does not advance");
     args.start = args.walk_end;
   }
 }
@@ -68,7 +69,8 @@ class Present {
     start = std::max(start, range_.hva);
     end = std::min(end, range_.hva + range_.bytes);
     if (start >= end) return;
-    AppendRun(out_, {(start - range_.hva + range_.replica_offset) / kPageBytes, (end - start) / kPageBytes});
+    AppendRun(out_, {(start - range_.hva + range_.replica_offset) / kPageBytes,
+                     (end - start) / kPageBytes});
   }
 
  private:
@@ -109,7 +111,8 @@ Tracker::Tracker(pid_t pid, const RamLayout& layout) : pid_(pid), layout_(layout
   Register();
   for (const RamRange& range : layout.ranges()) {
     for (uint64_t at = 0; at < range.bytes; at += kScanSegmentBytes) {
-      segments_.push_back({range.hva + at, std::min(kScanSegmentBytes, range.bytes - at), range.replica_offset + at});
+      segments_.push_back({range.hva + at, std::min(kScanSegmentBytes, range.bytes - at),
+                           range.replica_offset + at});
     }
   }
   segment_written_.resize(segments_.size());
@@ -119,7 +122,8 @@ void Tracker::Register() {
   uffdio_api api{};
   api.api = UFFD_API;
   // WP_UNPOPULATED: a first write to a never-touched page must be seen as well.
-  api.features = kernel::kUffdFeatureWpAsync | kernel::kUffdFeatureWpUnpopulated | kernel::kUffdFeatureWpHugetlbfsShmem;
+  api.features = kernel::kUffdFeatureWpAsync | kernel::kUffdFeatureWpUnpopulated |
+                 kernel::kUffdFeatureWpHugetlbfsShmem;
   if (ioctl(uffd_.get(), UFFDIO_API, &api) < 0) throw SyscallError("UFFDIO_API", errno);
   for (const RamRange& range : layout_.ranges()) {
     uffdio_register request{};
@@ -127,7 +131,8 @@ void Tracker::Register() {
     request.mode = UFFDIO_REGISTER_MODE_WP;
     // Closing the descriptor undoes the ranges registered so far.
     if (ioctl(uffd_.get(), UFFDIO_REGISTER, &request) < 0) {
-      throw SyscallError("UFFDIO_REGISTER", errno, errno == EBUSY ? "another userfaultfd owns the range" : "");
+      throw SyscallError("UFFDIO_REGISTER", errno,
+                         errno == EBUSY ? "another userfaultfd owns the range" : "");
     }
   }
 }
@@ -146,7 +151,8 @@ void Tracker::TakeWrittenIn(const RamRange& segment, PageRuns& written) const {
   args.category_mask = kernel::kPageIsWritten;
   args.return_mask = kernel::kPageIsWritten;
   Scan(pagemap_.get(), args, [&](uint64_t start, uint64_t end, uint64_t) {
-    AppendRun(written, {(start - segment.hva + segment.replica_offset) / kPageBytes, (end - start) / kPageBytes});
+    AppendRun(written, {(start - segment.hva + segment.replica_offset) / kPageBytes,
+                        (end - start) / kPageBytes});
   });
 }
 

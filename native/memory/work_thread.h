@@ -53,7 +53,8 @@ class WorkThread {
     const auto deferred = Napi::Promise::Deferred::New(owner.Env());
     lane_->Hold();
     Post([lane = lane_, kept, deferred, work = std::move(work), to_js = std::move(to_js)] {
-      const auto outcome = std::make_shared<promise_task::Outcome<Result>>(promise_task::Attempt<Result>(work));
+      const auto outcome =
+          std::make_shared<promise_task::Outcome<Result>>(promise_task::Attempt<Result>(work));
       lane->Post([hold = lane.get(), kept, deferred, outcome, to_js](Napi::Env env) {
         hold->LetGo();
         promise_task::Settle(env, deferred, *outcome, to_js);

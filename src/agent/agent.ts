@@ -5,6 +5,7 @@
 import type { Server } from 'node:net';
 import { FAULTS, isFault } from '../epoch/faults.js';
 import { messageOf } from '../errors.js';
+import type { State } from '../failover/states.js';
 import type { CheckReport } from '../hypervisor/check.js';
 import { type Hypervisor, openHypervisor } from '../hypervisor/connection.js';
 import type { FrameChannel } from '../wire/channel.js';
@@ -12,6 +13,7 @@ import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
 import { commonVersion, decodeMessage } from '../wire/messages.js';
 import { agentError } from './errors.js';
+import { SESSION_END_TIMEOUT_MS } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import type { ProtectRequest } from './protect-request.js';
 import type { SessionConfig } from './session-config.js';
@@ -27,6 +29,9 @@ export interface AgentOptions {
   listen: { host: string; port: number };
   allowFaults: boolean;
 }
+
+/** States in which a session only has to end; a promoted one ends when asked. */
+const OVER: ReadonlySet<State> = new Set(['unprotected', 'fenced', 'failed', 'promoted']);
 
 export class Agent {
   readonly #sessions = new Map<string, SessionProcess>();
@@ -108,17 +113,15 @@ export class Agent {
     if (commonVersion(versions) === undefined) {
       throw wireError('WIRE_VERSION', `the primary speaks versions ${versions.join(', ')}`);
     }
-    const { port } = await this.#backupSession(domain);
-    if (port === undefined) {
-      throw agentError('AGENT_ALREADY_PROTECTED', `${domain} has this host as its primary`);
-    }
+    const { port = 0 } = await this.#backupSession(domain);
     await channel.sendMessage('welcome', 'prepared', { port }, { term: hello.term });
     channel.end();
   }
 
   async #backupSession(domain: string): Promise<SessionProcess> {
     const present = this.#sessions.get(domain);
-    if (present !== undefined && !present.hasEnded) return present;
+    if (present?.config.role === 'backup' && !present.hasEnded) return present;
+    if (present !== undefined) await this.#requireOver(present);
     const { libvirtUri, runDir, stateDir, listen } = this.options;
     return this.#start({
       role: 'backup',
@@ -145,11 +148,18 @@ export class Agent {
   async #makeRoom(domain: string): Promise<void> {
     const present = this.#sessions.get(domain);
     if (present === undefined || present.hasEnded) return;
-    const { state, role } = await present.status();
-    if (state !== 'promoted') {
+    const { state } = await present.status();
+    if (state === 'promoted') await present.request('/v1/unprotect', { force: true });
+    await this.#requireOver(present);
+  }
+
+  /** Resolves when the session is gone or going; `AGENT_ALREADY_PROTECTED` when it is needed. */
+  async #requireOver(session: SessionProcess): Promise<void> {
+    const { state, role, domain } = await session.status();
+    const over = OVER.has(state) && (await session.endsWithin(SESSION_END_TIMEOUT_MS));
+    if (!over) {
       throw agentError('AGENT_ALREADY_PROTECTED', `${domain} is ${state} as ${role}`, { domain });
     }
-    await present.request('/v1/unprotect', { force: true });
   }
 
   /** Fails at once, rather than in the session, when there is no such domain. */

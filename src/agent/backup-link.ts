@@ -4,6 +4,7 @@
  */
 import { UnderstudyError } from '../errors.js';
 import { HeartbeatPaths } from '../failover/heartbeat-paths.js';
+import type { DomainDescription } from '../hypervisor/description.js';
 import { connectChannel, type FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
@@ -16,7 +17,7 @@ export interface LinkRequest {
   config: PrimaryConfig;
   term: number;
   identity: GuestIdentity;
-  domainXml: string;
+  description: DomainDescription;
   onSilent: (silentMs: number) => void;
   onStall: (lateMs: number) => void;
 }
@@ -42,7 +43,7 @@ export async function connectBackup(request: LinkRequest): Promise<BackupLink> {
         versions: [...PROTOCOL_VERSIONS],
         domain: config.domain,
         identity: request.identity,
-        domainXml: request.domainXml,
+        ...request.description,
         heartbeat: config.heartbeat,
         heartbeatPaths: config.heartbeatHosts.length,
       },

@@ -72,9 +72,8 @@ export class BackupPeer {
     if (version === undefined) {
       throw wireError('WIRE_VERSION', `the primary speaks versions ${hello.versions.join(', ')}`);
     }
-    const { identity, domainXml, heartbeat, heartbeatPaths } = hello;
-    const onDied = listener.onStandbyDied;
-    const standby = await BackupStandby.start(hypervisor, { identity, domainXml, onDied });
+    const { identity, heartbeat, heartbeatPaths } = hello;
+    const standby = await BackupStandby.start(hypervisor, hello, listener.onStandbyDied);
     const heartbeats = new HeartbeatPaths(heartbeat, heartbeatPaths, () => listener.term, listener);
     const peer = new BackupPeer(
       channel,
@@ -128,6 +127,10 @@ export class BackupPeer {
       discardedBytes,
       phasesMs: { applyMs, ...phasesMs },
     };
+  }
+
+  keepDefinition(): Promise<void> {
+    return this.standby.keepDefinition();
   }
 
   /** Tells the primary, if it is still connected, that it is superseded, and hangs up. */

@@ -41,6 +41,7 @@ export class BackupSession {
       askArbiter: () => this.#askArbiter(),
       promote: () => this.#promote(),
       destroyStandby: () => this.#dropPeer(),
+      keepDefinition: () => this.#peer?.keepDefinition(),
       sayPromoted: () => this.#peer?.saySuperseded(this.#term),
     };
     const { log, onChanged } = dependencies;

@@ -28,6 +28,7 @@ export class BackupStandby {
     readonly replica: NativeReplica,
     readonly qemuPid: number,
     private readonly nics: readonly StandbyNic[],
+    private readonly isPersistent: boolean,
   ) {}
 
   /**
@@ -36,13 +37,15 @@ export class BackupStandby {
    */
   static async start(
     hypervisor: Hypervisor,
-    request: { identity: GuestIdentity; domainXml: string; onDied: (reason: string) => void },
+    hello: Message<'helloCheckpoints'>,
+    onDied: (reason: string) => void,
   ): Promise<BackupStandby> {
-    const { identity } = request;
+    const { identity, definition, persistentXml } = hello;
     await requireMemory(identity);
     const standby = await hypervisor.startStandby({
-      definition: request.domainXml,
-      onDied: request.onDied,
+      definition,
+      ...(persistentXml === undefined ? {} : { persistentXml }),
+      onDied,
     });
     try {
       const differences = compareIdentity(identity, await standby.identity());
@@ -57,7 +60,7 @@ export class BackupStandby {
       const nics = facts.nics.flatMap(({ tap, bridge, mac }) =>
         tap === undefined || bridge === undefined ? [] : [{ tap, bridge, mac }],
       );
-      return new BackupStandby(standby, replica, facts.pid, nics);
+      return new BackupStandby(standby, replica, facts.pid, nics, persistentXml !== undefined);
     } catch (error) {
       await standby.destroy();
       throw error;
@@ -84,6 +87,11 @@ export class BackupStandby {
       phasesMs: { loadMs, resumeMs, announceMs },
       resumedAtMs: startedAtMs + loadMs + resumeMs,
     };
+  }
+
+  /** After a promotion: a domain that was defined on its old host is defined here. */
+  async keepDefinition(): Promise<void> {
+    if (this.isPersistent) await this.standby.persist();
   }
 
   async destroy(): Promise<void> {

@@ -12,6 +12,9 @@ export const SESSION_READY_TIMEOUT_MS = 10_000;
 /** From the peer agent's side this includes forking the backup session. */
 export const PREPARE_TIMEOUT_MS = 15_000;
 
+/** From a session’s last state to the end of its process: calls to libvirt in flight finish first. */
+export const SESSION_END_TIMEOUT_MS = 10_000;
+
 /** Between attempts to reach a lost backup: first, and at most. */
 export const RECONNECT_DELAY_MS_MIN = 250;
 export const RECONNECT_DELAY_MS_MAX = 5_000;

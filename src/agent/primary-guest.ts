@@ -5,13 +5,13 @@
 import type { Fault } from '../epoch/faults.js';
 import { messageOf } from '../errors.js';
 import { type Hypervisor, openHypervisor } from '../hypervisor/connection.js';
+import { type DomainDescription, describeDomain } from '../hypervisor/description.js';
 import type { ProtectedDomain } from '../hypervisor/domain.js';
 import { identityOf } from '../hypervisor/identity.js';
 import { type DomainFacts, inspectDomain } from '../hypervisor/inspect.js';
 import { choosePauseSource } from '../hypervisor/pause.js';
 import type { PauseSource } from '../hypervisor/pause-source.js';
 import { ramMap } from '../hypervisor/ram-map.js';
-import { portableDefinition } from '../hypervisor/standby-xml.js';
 import { type NativeGuestMemory, native } from '../native.js';
 import type { GuestIdentity } from '../wire/messages.js';
 import { agentError } from './errors.js';
@@ -39,7 +39,7 @@ export class PrimaryGuest {
     private readonly domain: ProtectedDomain,
     private readonly facts: DomainFacts,
     readonly identity: GuestIdentity,
-    readonly domainXml: string,
+    readonly description: DomainDescription,
     readonly memory: NativeGuestMemory,
     readonly pause: PauseSource,
     readonly warnings: readonly string[],
@@ -76,7 +76,7 @@ export class PrimaryGuest {
         domain,
         facts,
         await identityOf(domain),
-        portableDefinition(await domain.migratableXml(), await domain.liveXml()),
+        await describeDomain(domain),
         memory,
         await choosePauseSource({
           domain,

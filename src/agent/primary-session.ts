@@ -171,7 +171,7 @@ export class PrimarySession {
       config,
       term: this.#term,
       identity: guest.identity,
-      domainXml: guest.domainXml,
+      description: guest.description,
       onSilent: (silentMs) =>
         this.#protection?.fail(
           wireError('WIRE_TIMED_OUT', `every heartbeat path silent for ${Math.round(silentMs)} ms`),

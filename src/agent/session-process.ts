@@ -4,6 +4,7 @@
  * stay frozen; its output stays held.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { constants, existsSync } from 'node:fs';
 import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -11,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { Client } from 'undici';
 import { messageOf, UnderstudyError } from '../errors.js';
 import { agentError } from './errors.js';
-import { CONTROL_TIMEOUT_MS, SESSION_READY_TIMEOUT_MS } from './limits.js';
+import { CONTROL_TIMEOUT_MS, SESSION_END_TIMEOUT_MS, SESSION_READY_TIMEOUT_MS } from './limits.js';
 import type { SessionConfig } from './session-config.js';
 import { type SessionPaths, sessionPaths } from './session-control.js';
 import type { SessionReady } from './session-main.js';
@@ -82,7 +83,8 @@ export class SessionProcess {
       try {
         return (await this.#ask('GET', '/v1/status')) as DomainStatus;
       } catch (error) {
-        if (!this.hasEnded) throw error;
+        // A session that ends closes its socket a moment before its process is gone.
+        if (!(await this.endsWithin(SESSION_END_TIMEOUT_MS))) throw error;
       }
     }
     const last = await this.#lastStatus();
@@ -101,6 +103,15 @@ export class SessionProcess {
   /** Ends the process at once. */
   kill(): void {
     this.child.kill('SIGKILL');
+  }
+
+  /** Whether the process is gone within `timeoutMs`. */
+  async endsWithin(timeoutMs: number): Promise<boolean> {
+    if (!this.hasEnded) {
+      const signal = AbortSignal.timeout(timeoutMs);
+      await once(this.child, 'exit', { signal }).catch(() => undefined);
+    }
+    return this.hasEnded;
   }
 
   async #lastStatus(): Promise<DomainStatus> {

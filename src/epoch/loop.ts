@@ -46,6 +46,9 @@ export interface EpochLoopOptions {
 /** Every how many checkpoints the fault `drop-range` strikes. */
 const DROP_RANGE_EVERY = 10;
 
+/** It drops the first range one time, the second the next, and so on up to this many. */
+const DROP_RANGE_AMONG = 8;
+
 export class EpochLoop {
   #epoch: number;
   #stopped = false;
@@ -143,9 +146,9 @@ export class EpochLoop {
   ): Promise<void> {
     const { shipper, channel } = this.dependencies;
     const { term, faults } = this.options;
-    const dropped =
-      faults.has('drop-range') && epoch % DROP_RANGE_EVERY === 0 && (await shipper.dropOneRange());
-    if (!dropped) await shipper.ship('chunk', epoch, totals, { hasher });
+    const drops = faults.has('drop-range') && epoch % DROP_RANGE_EVERY === 0;
+    const dropChunk = (epoch / DROP_RANGE_EVERY) % DROP_RANGE_AMONG;
+    await shipper.ship('chunk', epoch, totals, { hasher, ...(drops ? { dropChunk } : {}) });
     hasher.update(deviceState);
     totals.bytes += deviceState.length;
     await Promise.all([

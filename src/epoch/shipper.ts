@@ -19,6 +19,14 @@ export interface Shipped {
 /** Small enough that a dropped chunk is about one range (fault `drop-range`). */
 const DROPPED_CHUNK_BYTES = 64 * 1024;
 
+export interface ShipOptions {
+  /** Sees each chunk's bytes in order. */
+  hasher?: NativeHasher;
+  onChunk?: (totals: Shipped) => void;
+  /** Fault `drop-range`: the chunk of this number is encoded and not sent. */
+  dropChunk?: number;
+}
+
 export function nothingShipped(): Shipped {
   return { chunks: 0, bytes: 0, dataPages: 0, zeroPages: 0, unchangedPages: 0 };
 }
@@ -37,25 +45,26 @@ export class Shipper {
   ) {}
 
   /**
-   * Ships everything captured and not yet encoded, adding to `totals`; `hasher` sees each chunk's
-   * bytes in order. Resolves when all is handed to the socket (not yet acknowledged).
+   * Ships everything captured and not yet encoded, adding to `totals`. Resolves when all is handed to the socket (not yet acknowledged).
    */
   async ship(
     type: 'syncChunk' | 'chunk',
     epoch: number,
     totals: Shipped,
-    options: { hasher?: NativeHasher; onChunk?: (totals: Shipped) => void } = {},
+    options: ShipOptions = {},
   ): Promise<void> {
-    for (;;) {
+    const chunkBytes = options.dropChunk === undefined ? CHUNK_BYTES_MAX : DROPPED_CHUNK_BYTES;
+    for (let number = 0; ; number += 1) {
       const frame = this.#frames[this.#next];
       if (frame === undefined) throw new RangeError('no ship frame');
       this.#next = (this.#next + 1) % SHIP_FRAMES;
       await frame.sent;
-      const encoded = await this.memory.encodeInto(frame.buffer.subarray(FRAME_HEADER_BYTES));
+      const room = frame.buffer.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + chunkBytes);
+      const encoded = await this.memory.encodeInto(room);
       totals.dataPages += encoded.dataPages;
       totals.zeroPages += encoded.zeroPages;
       totals.unchangedPages += encoded.unchangedPages;
-      if (encoded.bytes > 0) {
+      if (encoded.bytes > 0 && number !== options.dropChunk) {
         const bytes = frame.buffer.subarray(0, FRAME_HEADER_BYTES + encoded.bytes);
         options.hasher?.update(bytes.subarray(FRAME_HEADER_BYTES));
         totals.chunks += 1;
@@ -67,10 +76,5 @@ export class Shipper {
       }
       if (encoded.done) return;
     }
-  }
-
-  /** Encodes the first range of what was captured and sends it nowhere: the fault `drop-range`. */
-  async dropOneRange(): Promise<boolean> {
-    return (await this.memory.encodeInto(Buffer.alloc(DROPPED_CHUNK_BYTES))).done;
   }
 }

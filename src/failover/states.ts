@@ -54,6 +54,7 @@ export const ACTIONS = {
   promote:
     'Finish applying the committed epoch, throw away the incomplete one, load, announce, resume.',
   destroyStandby: 'Destroy the standby.',
+  keepDefinition: 'Define the domain on this host, if it was defined on the old one.',
   sayPromoted: 'Tell everybody who asks with an older term that it is superseded.',
 } as const;
 

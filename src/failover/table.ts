@@ -182,7 +182,7 @@ export const TABLE: readonly Row[] = [
     event: 'promoteDone',
     to: 'promoted',
     because: 'The guest runs here from the committed checkpoint.',
-    actions: ['sayPromoted'],
+    actions: ['keepDefinition', 'sayPromoted'],
   },
   {
     role: 'backup',

@@ -5,8 +5,10 @@
  * directory: a later start takes 0.1 s.
  */
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import { messageOf } from '../errors.js';
 import { runCommand } from './command.js';
 import { labError } from './errors.js';
@@ -94,10 +96,8 @@ export async function startLibvirtd(host: Host): Promise<void> {
 /** @throws LAB_LIBVIRTD_FAILED with the end of its log */
 async function startAndAnswer(host: Host): Promise<void> {
   const timeoutMs = LIBVIRTD_START_TIMEOUT_MS;
-  const daemon = ['--daemon', '--pid-file', '/run/libvirt/libvirtd.pid'];
   try {
-    // With --daemon the call returns when the sockets listen; no polling for a socket file.
-    await host.exec('libvirtd', daemon, { timeoutMs });
+    await startUnderInit(host, timeoutMs);
     await runCommand('virsh', ['-q', '-c', host.libvirtUri, 'version'], { timeoutMs });
   } catch (error) {
     const log = await readFile(`${host.runDir}${LIBVIRTD_LOG}`, 'utf8').catch(() => '(no log)');
@@ -107,6 +107,28 @@ async function startAndAnswer(host: Host): Promise<void> {
       { cause: error },
     );
   }
+}
+
+/**
+ * libvirtd as the child of a small init that reaps what it leaves (tini -s: PR_SET_CHILD_SUBREAPER),
+ * as a real host's init does: libvirt waits for a killed QEMU until its zombie is gone.
+ */
+async function startUnderInit(host: Host, timeoutMs: number): Promise<void> {
+  const daemon = 'libvirtd --daemon --pid-file /run/libvirt/libvirtd.pid';
+  // With --daemon it returns when the sockets listen; no polling for a socket file.
+  const script = `${daemon} && echo listening && exec sleep infinity`;
+  const init = host.spawn('tini', ['-s', '--', 'sh', '-c', script], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    detached: true,
+  });
+  init.unref();
+  const signal = AbortSignal.timeout(timeoutMs);
+  const [first] = await Promise.race([
+    once(init.stdout as Readable, 'data', { signal }),
+    once(init, 'exit', { signal }),
+  ]);
+  if (!Buffer.isBuffer(first)) throw labError('LAB_LIBVIRTD_FAILED', 'libvirtd did not start');
+  init.stdout?.destroy();
 }
 
 // Another laboratory may do the same at the same time: whoever is first wins, both are right.

@@ -4,8 +4,8 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import type { BeaconReport } from './beacon-log.js';
+import { builtProgram } from './built-program.js';
 import { labError } from './errors.js';
 import { ASK_TIMEOUT_MS } from './limits.js';
 import type { Place } from './place.js';
@@ -48,10 +48,14 @@ export class Witness {
 
   /** Listens for the beacon when this resolves. @throws LAB_GUEST_NO_ANSWER when it cannot start */
   static async start(client: Place): Promise<Witness> {
-    const child = client.spawn(process.execPath, [builtProgram('./witness-proc.js')], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      serialization: 'advanced',
-    });
+    const child = client.spawn(
+      process.execPath,
+      [builtProgram('./witness-proc.js', import.meta.url)],
+      {
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+        serialization: 'advanced',
+      },
+    );
     const first = await Promise.race([once(child, 'message'), once(child, 'exit')]);
     if ((first[0] as WitnessReply | undefined)?.kind !== 'ready') {
       throw labError('LAB_GUEST_NO_ANSWER', 'the witness ended at its start; see its stderr above');
@@ -112,10 +116,4 @@ export function parseMemstamp(line: string): MemstampReport | undefined {
     mismatches: BigInt(mismatches),
     uptimeS: Number(uptime),
   };
-}
-
-// A child needs JavaScript: when this file runs from src/ (in tests), its compiled sibling.
-function builtProgram(relative: string): string {
-  const here = import.meta.url.replace(/\/src\/lab\/(?=[^/]*$)/, '/dist/lab/');
-  return fileURLToPath(new URL(relative, here));
 }

@@ -62,7 +62,7 @@ export async function holdOutput(options: HoldOptions): Promise<OutputHold> {
     await undo(failure, port, record, taps, wasStopped);
     throw failure;
   }
-  return new HolderHold(port, record, taps);
+  return new HolderHold(port, taps);
 }
 
 /** Implements `HoldBackend.restoreTap`. */
@@ -96,7 +96,6 @@ class HolderHold implements OutputHold {
 
   constructor(
     private readonly port: SplitPort,
-    private readonly record: PortRecord,
     private readonly taps: NativeTapHolder,
   ) {
     this.tap = port.tap;

@@ -69,7 +69,7 @@ export async function enterHeldLayout(port: SplitPort, record: PortRecord): Prom
     `link set dev ${bridgeTap} up`,
   ]);
   await setVlans(bridgeTap, bridgeState, record);
-  await untilForwarding(bridgeTap, bridgeState);
+  await untilPortIs(['forwarding'], bridgeTap, bridgeState);
 
   // A dead hold stays in front, and drops everything, until the new one is in place behind it.
   if (before.includes(preference)) await runBatch('tc', dropHoldLines(tap, [preference]));
@@ -97,7 +97,8 @@ export async function joinPort(port: SplitPort, record: PortRecord): Promise<voi
       `link set dev ${tap} type bridge_slave ${quiet}`,
     ]);
     await setVlans(tap, bridgeState, record);
-    await untilForwarding(tap, bridgeState);
+    // A guest whose link is down has a disabled port, and nothing to wait for.
+    await untilPortIs(['forwarding', 'disabled'], tap, bridgeState);
   }
   await runBatch('ip', loudLines(tap, record));
 }
@@ -177,12 +178,16 @@ async function setVlans(port: string, bridge: BridgeState, record: PortRecord): 
 }
 
 /** Spanning tree moves the port by its own timers, so there is nothing to wait on but the state. */
-async function untilForwarding(port: string, bridge: BridgeState): Promise<void> {
+async function untilPortIs(
+  wanted: readonly string[],
+  port: string,
+  bridge: BridgeState,
+): Promise<void> {
   const boundMs = 2 * bridge.forwardDelayMs + portForwardingGraceMs;
   const deadlineMs = performance.now() + boundMs;
   for (;;) {
     const { portState } = await readLink(port);
-    if (portState === 'forwarding') return;
+    if (portState !== undefined && wanted.includes(portState)) return;
     if (performance.now() > deadlineMs) {
       throw holdError(
         'HOLD_NEVER_FORWARDING',

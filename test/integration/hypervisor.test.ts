@@ -186,20 +186,19 @@ describe('a pause', () => {
     expect(await runState(domain)).toBe('running');
   });
 
-  it.each(sources)(
-    '(%s) that fails leaves the guest running, and the next works',
-    async (_, open) => {
-      const domain = await a.domain('guest');
-      const memory = await attach(domain);
-      const source = await open(domain);
-      onTestFinished(() => source.close());
-      const failing = source.pauseAndCapture(() => Promise.reject(new Error('capture failed')));
-      await expect(failing).rejects.toThrow('capture failed');
-      expect(await runState(domain)).toBe('running');
-      await source.pauseAndCapture(capture(memory, 1, 'live'));
-      expect(await runState(domain)).toBe('running');
-    },
-  );
+  it.each(
+    sources,
+  )('(%s) that fails leaves the guest running, and the next works', async (_, open) => {
+    const domain = await a.domain('guest');
+    const memory = await attach(domain);
+    const source = await open(domain);
+    onTestFinished(() => source.close());
+    const failing = source.pauseAndCapture(() => Promise.reject(new Error('capture failed')));
+    await expect(failing).rejects.toThrow('capture failed');
+    expect(await runState(domain)).toBe('running');
+    await source.pauseAndCapture(capture(memory, 1, 'live'));
+    expect(await runState(domain)).toBe('running');
+  });
 
   it.each(sources)('(%s) leaves a guest paused that an operator paused', async (_, open) => {
     const domain = await a.domain('guest');

@@ -78,7 +78,10 @@ export function outputHoldContract(name: string, backend: HoldBackend): void {
     };
     const seen = () => received(receiver);
     const held = (count: number) =>
-      until(`${count} packets are held`, () => hold?.stats().heldPackets === count);
+      until(
+        () => `${count} packets are held, not ${hold?.stats().heldPackets}`,
+        () => hold?.stats().heldPackets === count,
+      );
 
     beforeEach(async () => {
       network = await GuestNetwork.make();

@@ -34,10 +34,14 @@ export async function inSpace(space: string, script: string): Promise<string> {
 }
 
 /** Waits for a condition, never for a time. */
-export async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
+export async function until(
+  what: string | (() => string),
+  isTrue: () => boolean | Promise<boolean>,
+): Promise<void> {
   const deadlineMs = performance.now() + answerTimeoutMs;
   while (!(await isTrue())) {
-    if (performance.now() > deadlineMs) throw new Error(`never came true: ${what}`);
+    if (performance.now() > deadlineMs)
+      throw new Error(`never came true: ${typeof what === 'string' ? what : what()}`);
     await new Promise((done) => setTimeout(done, 10));
   }
 }
@@ -67,8 +71,11 @@ export class GuestNetwork {
     qemu.setPassing(true);
     await sh(`
       ip link set ${tap} address fe:54:00:77:00:02 master ${bridge} up
+      ip link add us3null type bridge
       tc qdisc add dev us3gv clsact
-      tc filter add dev us3gv ingress protocol all u32 match u32 0 0 at -12 action mirred egress redirect dev us3gin
+      # Multicast reports come when they like: into an interface that is down, which drops them.
+      tc filter add dev us3gv ingress protocol ipv6 pref 1 u32 match ip6 protocol 0 0xff action mirred egress redirect dev us3null
+      tc filter add dev us3gv ingress protocol all pref 2 u32 match u32 0 0 at -12 action mirred egress redirect dev us3gin
       tc qdisc add dev ${tap} clsact
       tc filter add dev ${tap} egress protocol all pref 9 u32 match u32 0 0 at -12 action mirred egress redirect dev us3gv`);
     return new GuestNetwork(qemu);
@@ -214,7 +221,7 @@ async function neighbours(): Promise<void> {
 
 /** Also of what a killed run has left; links first, because namespaces go in the background. */
 async function tearDown(): Promise<void> {
-  for (const link of [bridge, 'us3gv', 'us3cl']) {
+  for (const link of [bridge, 'us3gv', 'us3cl', 'us3null']) {
     await sh(`! ip link show ${link} >/dev/null 2>&1 || ip link del ${link}`);
   }
   for (const space of [guestSpace, clientSpace]) {

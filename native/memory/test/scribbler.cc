@@ -7,7 +7,8 @@
 //   p PAGE VALUE     fills one page with a byte                                     "ok"
 //   r RUNS LENGTH    writes RUNS runs of LENGTH pages, spread over all of the memory      "ok"
 //   z PAGE COUNT     gives pages back with MADV_DONTNEED                            "ok"
-//   b BYTES PATH     writes BYTES of numbered lines to PATH, as a gate is written   "ok" | "failed ERRNO"
+//   b BYTES PATH     writes BYTES of numbered lines to PATH, as a gate is written   "ok" | "failed
+//   ERRNO"
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -39,8 +40,10 @@ uint8_t* Map(const std::string& kind, size_t bytes) {
   const int flags = MAP_ANONYMOUS | (kind == "shared" ? MAP_SHARED : MAP_PRIVATE);
   void* const memory = mmap(nullptr, bytes + kHugeBytes, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (memory == MAP_FAILED) exit(1);
-  const uintptr_t aligned = (reinterpret_cast<uintptr_t>(memory) + kHugeBytes - 1) & ~(kHugeBytes - 1);
-  madvise(reinterpret_cast<void*>(aligned), bytes, kind == "huge" ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+  const uintptr_t aligned =
+      (reinterpret_cast<uintptr_t>(memory) + kHugeBytes - 1) & ~(kHugeBytes - 1);
+  madvise(reinterpret_cast<void*>(aligned), bytes,
+          kind == "huge" ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
   return reinterpret_cast<uint8_t*>(aligned);
 }
 
@@ -81,7 +84,8 @@ int WriteBlob(const std::string& path, size_t bytes) {
   int failure = 0;
   for (uint64_t line = 0; sent < bytes && failure == 0;) {
     block.clear();
-    while (block.size() < 32768 && sent + block.size() < bytes) block += std::to_string(line++) + "\n";
+    while (block.size() < 32768 && sent + block.size() < bytes)
+      block += std::to_string(line++) + "\n";
     block.resize(std::min(block.size(), bytes - sent));
     for (size_t at = 0; at < block.size();) {
       const ssize_t wrote = write(fd, block.data() + at, block.size() - at);
@@ -118,15 +122,19 @@ int main(int argc, char** argv) {
       memset(memory + first * kPageBytes, static_cast<int>(second), kPageBytes);
     } else if (sscanf(line, "r %" SCNu64 " %" SCNu64, &first, &second) == 2 && first > 0) {
       WriteRuns(memory, pages, first, second);
-    } else if (sscanf(line, "z %" SCNu64 " %" SCNu64, &first, &second) == 2 && first + second <= pages) {
-      failure = madvise(memory + first * kPageBytes, second * kPageBytes, MADV_DONTNEED) ? errno : 0;
+    } else if (sscanf(line, "z %" SCNu64 " %" SCNu64, &first, &second) == 2 &&
+               first + second <= pages) {
+      failure =
+          madvise(memory + first * kPageBytes, second * kPageBytes, MADV_DONTNEED) ? errno : 0;
     } else if (sscanf(line, "b %" SCNu64 " %4095s", &first, path) == 2) {
       failure = WriteBlob(path, first);
     } else {
       return 2;
     }
-    if (failure) printf("failed %d\n", failure);
-    else printf("ok\n");
+    if (failure)
+      printf("failed %d\n", failure);
+    else
+      printf("ok\n");
     fflush(stdout);
   }
   return 0;

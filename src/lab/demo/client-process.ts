@@ -1,11 +1,11 @@
 /** The demo's client as its parent sees it: started in the client's namespace, asked, ended. */
 import type { ChildProcess } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { type Deferred, deferred } from '../../deferred.js';
+import { builtProgram } from '../built-program.js';
 import { labError } from '../errors.js';
 import type { Lab } from '../lab.js';
 import type { ClientFinal, ClientMessage } from './client.js';
-import type { WitnessReport } from './witness.js';
+import type { ConversationReport } from './conversation.js';
 
 /** Reading back some 60,000 keys through a held guest takes seconds. */
 const FINISH_TIMEOUT_MS = 60_000;
@@ -15,8 +15,8 @@ export class ClientProcess {
   readonly #child: ChildProcess;
   readonly #ready = deferred();
   readonly #final = deferred<ClientFinal>();
-  #latest: WitnessReport | undefined;
-  #onReport: (report: WitnessReport) => void = () => undefined;
+  #latest: ConversationReport | undefined;
+  #onReport: (report: ConversationReport) => void = () => undefined;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
@@ -26,7 +26,7 @@ export class ClientProcess {
   }
 
   static async start(lab: Lab, guestIp: string): Promise<ClientProcess> {
-    const program = fileURLToPath(new URL('./client.js', import.meta.url));
+    const program = builtProgram('./client.js', import.meta.url);
     const child = lab.client.spawn(process.execPath, [program, guestIp], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
@@ -35,7 +35,7 @@ export class ClientProcess {
     return client;
   }
 
-  get latest(): WitnessReport | undefined {
+  get latest(): ConversationReport | undefined {
     return this.#latest;
   }
 
@@ -44,8 +44,8 @@ export class ClientProcess {
   }
 
   /** Resolves when the client has had an answer after `sinceMs` (CLOCK_MONOTONIC) that ended a gap around it. */
-  answeredAfter(sinceMs: number, timeoutMs: number): Promise<WitnessReport> {
-    const seen = deferred<WitnessReport>();
+  answeredAfter(sinceMs: number, timeoutMs: number): Promise<ConversationReport> {
+    const seen = deferred<ConversationReport>();
     this.#onReport = (report) => {
       if (report.gapFromMs <= sinceMs + 1_000 && report.gapToMs > sinceMs) seen.resolve(report);
     };

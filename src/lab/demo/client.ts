@@ -11,10 +11,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { monotonicMs } from '../../clock.js';
 import { messageOf } from '../../errors.js';
+import { BeaconLog } from '../beacon-log.js';
 import { BEACON_PORT, REDIS_PORT } from '../ports.js';
-import { Witness, type WitnessReport } from './witness.js';
+import { Conversation, type ConversationReport } from './conversation.js';
 
-export interface ClientFinal extends WitnessReport {
+export interface ClientFinal extends ConversationReport {
+  /** Beacons that were seen before: packets that left before their epoch was committed. */
+  forgottenBeacons: number;
+  /** The guest's clock at the beacon heard first and last, ms. */
+  uptimeFromMs: number;
+  uptimeToMs: number;
   /** The one connection of the beginning answered to the end, and Redis knows it by the same number. */
   tcpSurvived: boolean;
   /** Acknowledged writes whose value was not there at the end. */
@@ -25,7 +31,7 @@ export interface ClientFinal extends WitnessReport {
 
 export type ClientMessage =
   | { ready: true }
-  | { report: WitnessReport }
+  | { report: ConversationReport }
   | { final: ClientFinal }
   | { failed: string };
 
@@ -35,12 +41,17 @@ const REPORT_EVERY_MS = 100;
 const READ_BACK_BATCH = 500;
 
 const host = process.argv[2] ?? '';
-const witness = new Witness();
+const talk = new Conversation();
+const heard = new BeaconLog();
 const written = new Map<string, string>();
 let finishing = false;
 
 function send(message: ClientMessage): void {
   process.send?.(message);
+}
+
+function uptimeMs(): number {
+  return Number(heard.report().lastUptimeNs / 1_000_000n);
 }
 
 async function write(redis: Redis, writer: number): Promise<void> {
@@ -49,7 +60,7 @@ async function write(redis: Redis, writer: number): Promise<void> {
     const value = `${turn}`;
     await redis.set(key, value);
     written.set(key, value);
-    witness.answered(monotonicMs());
+    talk.answered(monotonicMs());
   }
 }
 
@@ -69,7 +80,9 @@ async function redisIdentity(redis: Redis): Promise<string> {
 }
 
 async function main(): Promise<void> {
-  const beacons = createSocket('udp4').on('message', (datagram) => witness.beacon(datagram));
+  const beacons = createSocket('udp4').on('message', (datagram) =>
+    heard.receive(datagram, process.hrtime.bigint()),
+  );
   await new Promise<void>((resolve) => beacons.bind(BEACON_PORT, resolve));
   let closed = false;
   const redis = new Redis({
@@ -84,21 +97,25 @@ async function main(): Promise<void> {
   });
   redis.on('error', (error) => send({ failed: messageOf(error) }));
   const [connection, server] = [await redis.client('ID'), await redisIdentity(redis)];
+  const uptimeFromMs = uptimeMs();
   const writers = Array.from({ length: WRITERS }, (_, writer) => write(redis, writer));
   const finish = new Promise<void>((resolve) => {
     process.on('message', (message: { do: 'mark' | 'finish' }) => {
-      if (message.do === 'mark') witness.mark();
+      if (message.do === 'mark') talk.mark();
       else resolve();
     });
   });
-  const reporting = setInterval(() => send({ report: witness.report() }), REPORT_EVERY_MS);
+  const reporting = setInterval(() => send({ report: talk.report() }), REPORT_EVERY_MS);
   send({ ready: true });
   await finish;
   clearInterval(reporting);
   finishing = true;
   await Promise.all(writers);
   const final: ClientFinal = {
-    ...witness.report(),
+    ...talk.report(),
+    forgottenBeacons: heard.report().forgotten,
+    uptimeFromMs,
+    uptimeToMs: uptimeMs(),
     lostWrites: await readBack(redis),
     sameRedis: (await redisIdentity(redis)) === server,
     tcpSurvived: !closed && (await redis.client('ID')) === connection,

@@ -9,14 +9,14 @@ import { monotonicMs } from '../../clock.js';
 import { HostPair } from '../host-pair.js';
 import { Lab } from '../lab.js';
 import { ClientProcess } from './client-process.js';
+import type { ConversationReport } from './conversation.js';
 import { type DemoFigures, type DemoOptions, figuresOf } from './figures.js';
-import type { WitnessReport } from './witness.js';
 
 /** What happens, as it happens. */
 export interface Narrator {
   phase(text: string): void;
   syncing(status: DomainStatus): void;
-  epochs(status: DomainStatus, client: WitnessReport | undefined): void;
+  epochs(status: DomainStatus, client: ConversationReport | undefined): void;
 }
 
 const DOMAIN = 'demo';

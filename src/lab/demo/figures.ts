@@ -66,8 +66,8 @@ export function figuresOf(facts: DemoFacts): DemoFigures {
     tcp_survived: client.tcpSurvived && client.sameRedis,
     acked_writes: client.ackedWrites,
     lost_writes: client.lostWrites,
-    guest_uptime_continued: client.uptimeContinued && client.sameRedis,
-    released_uncommitted_packets: client.repeatedBeacons,
+    guest_uptime_continued: client.sameRedis && client.uptimeToMs > client.uptimeFromMs,
+    released_uncommitted_packets: client.forgottenBeacons,
   };
 }
 

@@ -82,14 +82,19 @@ describe('kernelArguments', () => {
 });
 
 describe('layout', () => {
-  it.each(['', 'A', '1lab', 'a/b', '..', 'averylongprefix', 'a b'])(
-    'refuses prefix "%s"',
-    (prefix) => {
-      expect(() => checkedPrefix(prefix)).toThrowError(
-        expect.objectContaining({ code: 'LAB_OPTION_INVALID' }),
-      );
-    },
-  );
+  it.each([
+    '',
+    'A',
+    '1lab',
+    'a/b',
+    '..',
+    'averylongprefix',
+    'a b',
+  ])('refuses prefix "%s"', (prefix) => {
+    expect(() => checkedPrefix(prefix)).toThrowError(
+      expect.objectContaining({ code: 'LAB_OPTION_INVALID' }),
+    );
+  });
 
   it('keeps the longest socket path within the 107 bytes of sun_path', () => {
     const socket = libvirtUri(checkedPrefix('abcdefghijkl'), 'a').split('socket=')[1] ?? '';

@@ -19,34 +19,36 @@ test('the self-test accepts this kernel', async () => {
   expect(await native.memory.selfTest()).toEqual({ ok: true });
 });
 
-test.each(['private', 'huge', 'shared', 'memfd'] as const)(
-  '%s memory: the first capture brings every page, later ones exactly the written ones',
-  async (kind) => {
-    const guest = await start(kind, 16);
-    await guest.ask('p 3 17');
-    await guest.ask('p 700 18');
-    const memory = await guest.attach();
-    expect(memory.ramBytes).toBe(16 << 20);
-    const first = await encodeAll(memory, await memory.captureStopped(stopped(1)));
-    expect(first).toMatchObject({ dataPages: 2, zeroPages: 4094, unchangedPages: 0 });
+test.each([
+  'private',
+  'huge',
+  'shared',
+  'memfd',
+] as const)('%s memory: the first capture brings every page, later ones exactly the written ones', async (kind) => {
+  const guest = await start(kind, 16);
+  await guest.ask('p 3 17');
+  await guest.ask('p 700 18');
+  const memory = await guest.attach();
+  expect(memory.ramBytes).toBe(16 << 20);
+  const first = await encodeAll(memory, await memory.captureStopped(stopped(1)));
+  expect(first).toMatchObject({ dataPages: 2, zeroPages: 4094, unchangedPages: 0 });
 
-    expect(await memory.captureStopped(stopped(2))).toMatchObject({ dirtyPages: 0 });
-    for (const page of [3, 4, 5, 4095]) await guest.ask(`p ${page} 19`);
-    const capture = await memory.captureStopped(stopped(3));
-    expect(capture).toMatchObject({ status: 'complete', dirtyPages: 4, dirtyRanges: 2 });
-    expect(await encodeAll(memory, capture)).toMatchObject({ dataPages: 4, unchangedPages: 0 });
+  expect(await memory.captureStopped(stopped(2))).toMatchObject({ dirtyPages: 0 });
+  for (const page of [3, 4, 5, 4095]) await guest.ask(`p ${page} 19`);
+  const capture = await memory.captureStopped(stopped(3));
+  expect(capture).toMatchObject({ status: 'complete', dirtyPages: 4, dirtyRanges: 2 });
+  expect(await encodeAll(memory, capture)).toMatchObject({ dataPages: 4, unchangedPages: 0 });
 
-    // Written again with what it holds already: reported by the kernel, left out by the hash.
-    await guest.ask('p 4 19');
-    await guest.ask('p 5 0');
-    expect(await encodeAll(memory, await memory.captureStopped(stopped(4)))).toMatchObject({
-      dataPages: 0,
-      zeroPages: 1,
-      unchangedPages: 1,
-    });
-    await memory.detach();
-  },
-);
+  // Written again with what it holds already: reported by the kernel, left out by the hash.
+  await guest.ask('p 4 19');
+  await guest.ask('p 5 0');
+  expect(await encodeAll(memory, await memory.captureStopped(stopped(4)))).toMatchObject({
+    dataPages: 0,
+    zeroPages: 1,
+    unchangedPages: 1,
+  });
+  await memory.detach();
+});
 
 test('never-touched memory is not populated by capturing it', async () => {
   const guest = await start('private', 64);

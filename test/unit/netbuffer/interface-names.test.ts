@@ -13,12 +13,18 @@ describe('interface names', () => {
     for (const name of long) expect(name.length).toBeLessThanOrEqual(15);
   });
 
-  it.each(['', 'a'.repeat(16), '-rf', 'a b', 'a\nlink del b', 'x;y', '..', 'a/b'])(
-    'refuses %j',
-    (name) => {
-      expect(() => requireInterfaceName(name)).toThrow(
-        expect.objectContaining({ code: 'HOLD_BAD_NAME' }),
-      );
-    },
-  );
+  it.each([
+    '',
+    'a'.repeat(16),
+    '-rf',
+    'a b',
+    'a\nlink del b',
+    'x;y',
+    '..',
+    'a/b',
+  ])('refuses %j', (name) => {
+    expect(() => requireInterfaceName(name)).toThrow(
+      expect.objectContaining({ code: 'HOLD_BAD_NAME' }),
+    );
+  });
 });

@@ -1,0 +1,49 @@
+/** Steps that integration tests share, in an operator's words. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'vitest';
+import type { DomainStatus } from '../../src/agent/status.js';
+import type { HostPair } from '../../src/lab/host-pair.js';
+import type { HostName } from '../../src/lab/layout.js';
+import type { MemstampReport, Witness } from '../../src/lab/witness.js';
+
+const TAKEOVER_TIMEOUT_MS = 20_000;
+const CHECKS_TIMEOUT_MS = 20_000;
+
+/** A prefix of its own for each test file, so that one file's leftovers never meet another's. */
+export function labPrefix(name: string): string {
+  return `ust-${name}`;
+}
+
+/** SIGKILL to the QEMU that runs the domain on `host`. */
+export async function killQemu(pair: HostPair, host: HostName, domain: string): Promise<void> {
+  const { qemuPid } = await pair.agent(host).client.status(domain);
+  if (qemuPid === undefined) throw new Error(`${domain} has no QEMU on host ${host}`);
+  process.kill(qemuPid, 'SIGKILL');
+}
+
+/** The other host runs the domain. */
+export async function waitTakeover(
+  pair: HostPair,
+  host: HostName,
+  domain: string,
+): Promise<DomainStatus> {
+  const over = ({ state }: DomainStatus): boolean => state === 'promoted' || state === 'failed';
+  const status = await pair.waitFor(host, domain, over, TAKEOVER_TIMEOUT_MS);
+  expect(status.state, status.reason?.message).toBe('promoted');
+  return status;
+}
+
+/** Waits until the guest has verified all of its stamped pages about once more; returns what it found. */
+export async function checksAdvance(witness: Witness, ip: string): Promise<MemstampReport> {
+  const deadlineMs = performance.now() + CHECKS_TIMEOUT_MS;
+  const first = await witness.memstamp(ip);
+  for (;;) {
+    const now = await witness.memstamp(ip);
+    if (now.checks >= first.checks + PAGES_PER_ROUND || now.mismatches > 0n) return now;
+    if (performance.now() > deadlineMs) throw new Error(`${ip} verifies too slowly`);
+    await delay(50);
+  }
+}
+
+/** 64 MiB of stamped pages. */
+const PAGES_PER_ROUND = 16_384n;
