@@ -62,7 +62,7 @@ export async function holdOutput(options: HoldOptions): Promise<OutputHold> {
     await undo(failure, port, record, taps, wasStopped);
     throw failure;
   }
-  return new HolderHold(port, taps);
+  return new HolderHold(port, record, taps);
 }
 
 /** Implements `HoldBackend.restoreTap`. */
@@ -96,6 +96,7 @@ class HolderHold implements OutputHold {
 
   constructor(
     private readonly port: SplitPort,
+    private readonly record: PortRecord,
     private readonly taps: NativeTapHolder,
   ) {
     this.tap = port.tap;
@@ -146,7 +147,8 @@ class HolderHold implements OutputHold {
 
   /** What is held goes first, then the tap rejoins; output rests for the few steps in between. */
   async #leave(release: boolean): Promise<void> {
-    const { port, record, taps } = this;
+    const { port, taps } = this;
+    const record = this.record;
     if (release) taps.setPassing(true);
     await joinPort(port, record);
     await quietBridgeTap(port);
