@@ -4,7 +4,7 @@
       "target_name": "understudy",
       "sources": [
         "addon.cc",
-        "<!@(find common libvirt memory net -name '*.cc' | sort)"
+        "<!@(find common libvirt memory net -name '*.cc' -not -path '*/test/*' | sort)"
       ],
       "include_dirs": [
         "<!@(pkg-config --variable=includedir libvirt)",
@@ -21,7 +21,14 @@
       "cflags!": ["-fno-exceptions"],
       "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17"],
       "cflags_cc": ["-std=gnu++20", "-fexceptions", "-frtti", "-O3", "-mssse3", "-pthread"],
-      "ldflags": ["-pthread", "-Wl,-z,nodelete"]
+      "ldflags": ["-pthread", "-Wl,-z,nodelete"]},
+    {
+      "target_name": "understudy-scribbler",
+      "type": "executable",
+      "sources": ["memory/test/scribbler.cc"],
+      "cflags": ["-Wall", "-Wextra", "-Wshadow"],
+      "cflags_cc!": ["-std=gnu++17"],
+      "cflags_cc": ["-std=gnu++20", "-O2"]
     }
   ]
 }

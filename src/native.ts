@@ -252,7 +252,10 @@ export interface NativeMemory {
 export interface NativeGate {
   /** The reading end, non-blocking. */
   readonly readFd: number;
-  /** For QEMU to open: `/proc/PID/fd/N` of the pipe's writing end, or the FIFO's path. */
+  /**
+   * For QEMU to open: `/proc/PID/fd/N` of the reading end, which re-opens the pipe for writing (no
+   * writing end of ours exists, so end of file comes exactly when QEMU closes), or the FIFO's path.
+   */
   readonly path: string;
   /** Closes every end; a QEMU that is blocked in it gets EPIPE and resumes its guest. */
   close(): void;
@@ -310,7 +313,7 @@ export interface NativeNet {
     epoch: number;
     limitPackets: number;
     limitBytes: number;
-    /** Called once when the hold goes from empty to non-empty. */
+    /** Called once per open epoch, at its first held frame, and again after `dropAll`. */
     onWaiting: () => void;
     /** Called once at each first overflow after a release, and when a tap fails. */
     onTrouble: (trouble: { kind: 'overflow' | 'tap-failed'; reason: string }) => void;

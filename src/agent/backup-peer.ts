@@ -6,6 +6,7 @@ import { monotonicMs } from '../clock.js';
 import { ReplicaReceiver } from '../epoch/replica.js';
 import { HeartbeatPaths } from '../failover/heartbeat-paths.js';
 import type { Hypervisor } from '../hypervisor/connection.js';
+import { checkDeviceState } from '../hypervisor/device-state.js';
 import { native } from '../native.js';
 import { BufferPool } from '../wire/buffer-pool.js';
 import type { FrameChannel } from '../wire/channel.js';
@@ -161,6 +162,8 @@ export class BackupPeer {
       case 'chunk':
         return this.#receiver.onChunk(epoch, payload);
       case 'deviceState':
+        // What the standby would choke on must never be committed.
+        checkDeviceState(payload);
         return this.#receiver.onDeviceState(epoch, payload);
       case 'checkpoint':
         return this.#commit(epoch, decodeMessage('checkpoint', payload));

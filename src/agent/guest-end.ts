@@ -1,9 +1,8 @@
 /**
  * Why a guest's QEMU ended: on purpose (shutdown, destroy, a panic of its own) or because it died.
  *
- * QEMU says SHUTDOWN before it ends on request and libvirt passes that on at once, but libvirt's word
- * on a QEMU that vanished comes only after it has cleaned up, which takes up to seconds. So the
- * process itself is watched: one that ends without last words died.
+ * libvirt knows, but its word can come late (it cleans up first) or never (libvirtd hangs). So the
+ * process itself is watched as well: one that has ended without a word after a while died.
  */
 import { isGone, type LifecycleEvent } from '../hypervisor/lifecycle.js';
 import { native } from '../native.js';
@@ -14,8 +13,8 @@ export interface GuestEnd {
   onPurpose: boolean;
 }
 
-/** How long libvirt's report of the last words may take after the process is gone. */
-const LAST_WORDS_MS = 30;
+/** libvirt looks every 200 ms whether a QEMU that it destroys has ended (virProcessKillPainfully). */
+const LAST_WORDS_MS = 500;
 
 /** virDomainEventStoppedDetailType, in its order; what is not "by itself" was asked for. */
 const STOPPED: readonly GuestEnd[] = [

@@ -13,6 +13,7 @@ import type { EpochRecords } from '../epoch/records.js';
 import { Shipper } from '../epoch/shipper.js';
 import { type SyncProgress, syncMemory } from '../epoch/sync.js';
 import { messageOf } from '../errors.js';
+import { checkDeviceState } from '../hypervisor/device-state.js';
 import { native } from '../native.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
@@ -93,6 +94,7 @@ export class Protection {
         commits: this.#commits,
         records,
         newHasher: () => native.memory.hasher(),
+        checkDeviceState,
         boundaries: hold.boundaries,
         release: (committed) => hold.release(committed),
         addresses: () => hold.addresses(),
@@ -128,6 +130,7 @@ export class Protection {
   async sayYield(reason: string): Promise<void> {
     const { channel, heartbeats } = this.options.link;
     this.stop();
+    if (channel.isClosed) return;
     await channel.sendMessage('yield', 'yield', { reason }, { term: this.options.term });
     channel.end();
     heartbeats.close();

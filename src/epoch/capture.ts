@@ -49,22 +49,19 @@ export async function captureEpoch(
   return { ...result, shippedPaused };
 }
 
-/** Sums what several partial captures of one pause measured. */
+/** What several partial captures of one pause measured: one scan, many copies. */
 function joined(parts: readonly NativeCapture[]): NativeCapture {
-  const sum = (value: (part: NativeCapture) => number): number =>
-    parts.reduce((total, part) => total + value(part), 0);
   const first = parts[0] as NativeCapture;
   const last = parts.at(-1) as NativeCapture;
+  const sum = (value: (part: NativeCapture) => number): number =>
+    parts.reduce((total, part) => total + value(part), 0);
   return {
-    ...last,
-    dirtyPages: sum((part) => part.dirtyPages),
-    dirtyRanges: sum((part) => part.dirtyRanges),
+    ...first,
+    status: last.status,
     stagedBytes: sum((part) => part.stagedBytes),
-    gateUs: first.gateUs,
-    boundaryUs: first.boundaryUs,
-    scanUs: sum((part) => part.scanUs),
     copyUs: sum((part) => part.copyUs),
-    pausedAtNs: first.pausedAtNs,
-    pauseUs: parts.length === 1 ? first.pauseUs : last.pauseUs,
+    drainUs: last.drainUs,
+    pauseUs: last.pauseUs,
+    deviceState: last.deviceState,
   };
 }

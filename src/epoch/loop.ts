@@ -27,6 +27,8 @@ export interface EpochLoopDependencies {
   commits: Commits;
   records: EpochRecords;
   newHasher: () => NativeHasher;
+  /** Throws unless the device state is whole. */
+  checkDeviceState: (deviceState: Buffer) => void;
   boundaries: readonly NativeBoundary[];
   /** Releases the output of a committed epoch; resolves with the number of packets. */
   release: (committed: CommittedEpoch) => Promise<number>;
@@ -117,7 +119,9 @@ export class EpochLoop {
     totals: Shipped,
     hasher: NativeHasher,
   ): Promise<PausedCapture | undefined> {
-    const { memory, pause, shipper, boundaries, onPauseFailed } = this.dependencies;
+    const { memory, pause, shipper, boundaries, onPauseFailed, checkDeviceState } =
+      this.dependencies;
+    let captured = false;
     this.#lastPausedAtMs = performance.now();
     try {
       const paused = await captureEpoch(memory, pause, {
@@ -126,9 +130,12 @@ export class EpochLoop {
         boundaries,
         onStagingFull: () => shipper.ship('chunk', epoch, totals, { hasher }),
       });
+      captured = true;
+      checkDeviceState(paused.deviceState);
       this.#pauseFailures = 0;
       return paused;
     } catch (cause) {
+      if (captured) memory.abandon();
       this.#pauseFailures += 1;
       onPauseFailed(cause as Error, this.#pauseFailures);
       if (totals.chunks > 0 || this.#pauseFailures >= PAUSE_FAILURES_MAX) {

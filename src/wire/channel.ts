@@ -157,7 +157,7 @@ export class FrameChannel {
   #handOver(receiver: ChannelReceiver, frame: Frame): void {
     try {
       const pending = receiver.onFrame(frame);
-      if (pending === undefined) return;
+      if (!(pending instanceof Promise)) return;
       this.#busy = true;
       pending
         .catch((error: Error) => this.destroy(error))

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { DomainStatus } from '../../src/agent/status.js';
 import type { HostPair } from '../../src/lab/host-pair.js';
+import type { Lab } from '../../src/lab/lab.js';
 import type { HostName } from '../../src/lab/layout.js';
 import type { MemstampReport, Witness } from '../../src/lab/witness.js';
 
@@ -33,16 +34,42 @@ export async function waitTakeover(
   return status;
 }
 
+/** The domain runs nowhere any more; a standby may be on its way out by itself. */
+export async function destroyEverywhere(lab: Lab, domain: string): Promise<void> {
+  await eventually(async () => {
+    for (const name of ['a', 'b'] as const) {
+      const running = (await lab.host(name).virsh('list', '--name')).split('\n');
+      if (running.includes(domain)) await lab.host(name).virsh('destroy', domain);
+    }
+  });
+}
+
+/** Repeats `check` until it passes; its last failure after `timeoutMs`. */
+export async function eventually(
+  check: () => Promise<void>,
+  timeoutMs = CHECKS_TIMEOUT_MS,
+): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (performance.now() > deadlineMs) throw error;
+      await delay(20);
+    }
+  }
+}
+
 /** Waits until the guest has verified all of its stamped pages about once more; returns what it found. */
 export async function checksAdvance(witness: Witness, ip: string): Promise<MemstampReport> {
-  const deadlineMs = performance.now() + CHECKS_TIMEOUT_MS;
   const first = await witness.memstamp(ip);
-  for (;;) {
-    const now = await witness.memstamp(ip);
-    if (now.checks >= first.checks + PAGES_PER_ROUND || now.mismatches > 0n) return now;
-    if (performance.now() > deadlineMs) throw new Error(`${ip} verifies too slowly`);
-    await delay(50);
-  }
+  let now = first;
+  await eventually(async () => {
+    now = await witness.memstamp(ip);
+    const done = now.checks >= first.checks + PAGES_PER_ROUND || now.mismatches > 0n;
+    if (!done) throw new Error(`${ip} verifies too slowly`);
+  });
+  return now;
 }
 
 /** 64 MiB of stamped pages. */

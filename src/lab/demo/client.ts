@@ -39,6 +39,8 @@ export type ClientMessage =
 const WRITERS = 16;
 const REPORT_EVERY_MS = 100;
 const READ_BACK_BATCH = 500;
+/** How long the answers that are still due may take at the end. */
+const LAST_ANSWERS_MS = 5_000;
 
 const host = process.argv[2] ?? '';
 const talk = new Conversation();
@@ -64,6 +66,17 @@ async function write(redis: Redis, writer: number): Promise<void> {
   }
 }
 
+/** Never connects again: a lost connection must be seen as one. */
+function connectOnce(): Redis {
+  return new Redis({
+    host,
+    port: REDIS_PORT,
+    retryStrategy: () => null,
+    maxRetriesPerRequest: null,
+    enableReadyCheck: false,
+  });
+}
+
 async function readBack(redis: Redis): Promise<number> {
   const keys = [...written.keys()];
   let lost = 0;
@@ -85,14 +98,7 @@ async function main(): Promise<void> {
   );
   await new Promise<void>((resolve) => beacons.bind(BEACON_PORT, resolve));
   let closed = false;
-  const redis = new Redis({
-    host,
-    port: REDIS_PORT,
-    // Never connect again: a lost connection must be seen as one.
-    retryStrategy: () => null,
-    maxRetriesPerRequest: null,
-    enableReadyCheck: false,
-  }).on('end', () => {
+  const redis = connectOnce().on('end', () => {
     closed = true;
   });
   redis.on('error', (error) => send({ failed: messageOf(error) }));
@@ -110,19 +116,25 @@ async function main(): Promise<void> {
   await finish;
   clearInterval(reporting);
   finishing = true;
-  await Promise.all(writers);
+  const answered = await Promise.race([
+    Promise.all(writers).then(() => true),
+    delay(LAST_ANSWERS_MS, false, { ref: false }),
+  ]);
+  // Over a connection that is stuck nothing can be read back: a second one counts what is lost.
+  const auditor = answered ? redis : connectOnce();
   const final: ClientFinal = {
     ...talk.report(),
     forgottenBeacons: heard.report().forgotten,
     uptimeFromMs,
     uptimeToMs: uptimeMs(),
-    lostWrites: await readBack(redis),
-    sameRedis: (await redisIdentity(redis)) === server,
-    tcpSurvived: !closed && (await redis.client('ID')) === connection,
+    lostWrites: await readBack(auditor),
+    sameRedis: (await redisIdentity(auditor)) === server,
+    tcpSurvived: answered && !closed && (await redis.client('ID')) === connection,
   };
   send({ final });
   await delay(0);
   redis.disconnect();
+  auditor.disconnect();
   beacons.close();
   process.disconnect();
 }
