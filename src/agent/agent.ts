@@ -12,6 +12,7 @@ import type { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
 import { commonVersion, decodeMessage } from '../wire/messages.js';
+import { checkAll } from './check.js';
 import { agentError } from './errors.js';
 import { SESSION_END_TIMEOUT_MS } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
@@ -61,7 +62,7 @@ export class Agent {
   async check(domain: string): Promise<CheckReport> {
     const hypervisor = await this.#hypervisor();
     try {
-      return await hypervisor.check(domain);
+      return await checkAll(hypervisor, domain);
     } finally {
       await hypervisor.close();
     }

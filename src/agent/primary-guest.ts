@@ -2,6 +2,7 @@
  * The running guest on the primary, taken hold of: its memory tracked, its pause ready, its output
  * held when asked. Closing it leaves QEMU as it was found; held output is never released by closing.
  */
+import { availableParallelism } from 'node:os';
 import type { Fault } from '../epoch/faults.js';
 import { messageOf } from '../errors.js';
 import { type Hypervisor, openHypervisor } from '../hypervisor/connection.js';
@@ -14,6 +15,7 @@ import type { PauseSource } from '../hypervisor/pause-source.js';
 import { ramMap } from '../hypervisor/ram-map.js';
 import { type NativeGuestMemory, native } from '../native.js';
 import type { GuestIdentity } from '../wire/messages.js';
+import { checkAll } from './check.js';
 import { agentError } from './errors.js';
 import { type GuestEnd, watchGuestEnd } from './guest-end.js';
 import { HoldSet } from './hold-set.js';
@@ -21,6 +23,9 @@ import { LOG_EVENTS, type Log } from './log.js';
 import type { PrimaryConfig } from './session-config.js';
 import { sessionPaths } from './session-control.js';
 import type { HoldSummary } from './status.js';
+
+/** More threads than this only wait for memory. */
+const CAPTURE_THREADS_MAX = 4;
 
 export interface GuestListener {
   log: Log;
@@ -54,7 +59,7 @@ export class PrimaryGuest {
       onClosed: (reason) => listener.log.error(LOG_EVENTS.libvirtClosed, { reason }),
     });
     try {
-      const report = await hypervisor.check(config.domain);
+      const report = await checkAll(hypervisor, config.domain);
       if (!report.protectable) {
         const reasons = report.refusals.map(({ code, message }) => `${code}: ${message}`);
         throw agentError('AGENT_REFUSED_BY_CHECK', reasons.join('; '), {
@@ -69,7 +74,7 @@ export class PrimaryGuest {
         pid: map.pid,
         ranges: map.blocks,
         stagingBytes: Math.min(config.stagingBytes, map.ramBytes),
-        threads: 2,
+        threads: Math.min(CAPTURE_THREADS_MAX, availableParallelism()),
       });
       const guest = new PrimaryGuest(
         hypervisor,

@@ -65,6 +65,15 @@ export const checkRefusals = {
     meaning: 'The output of this interface cannot be held: it is not a tap on a Linux bridge.',
     remedy: 'Use <interface type="bridge"> or a libvirt network that is backed by a Linux bridge.',
   },
+  CHECK_NIC_FILTERED: {
+    meaning:
+      'A libvirt network filter sits on the guest’s tap; while output is held it would not see it.',
+    remedy: 'Remove <filterref> and filter on the bridge or in the guest.',
+  },
+  CHECK_NO_HOLD: {
+    meaning: 'This kernel cannot hold the guest’s output.',
+    remedy: 'Load the modules tun, act_mirred and cls_u32 (or cls_matchall); see the message.',
+  },
   CHECK_SHARED_MEMORY_DEVICE: {
     meaning: 'Another process writes guest memory past QEMU (vhost-user, virtiofs, vDPA, ivshmem).',
     remedy: 'Replace the device by one that QEMU or the host kernel emulates.',

@@ -27,6 +27,8 @@ export interface Nic {
   tap?: string;
   /** "openvswitch", "802.1Qbh", … */
   virtualPort?: string;
+  /** libvirt network filter (nwfilter) on the tap. */
+  filter?: string;
 }
 
 export interface Disk {
@@ -139,6 +141,7 @@ function readNic(nic: Element): Nic {
   const bridge = attribute(at(nic, 'source'), 'bridge');
   const tap = attribute(at(nic, 'target'), 'dev');
   const virtualPort = attribute(at(nic, 'virtualport'), 'type');
+  const filter = attribute(at(nic, 'filterref'), 'filter');
   return {
     name: attribute(at(nic, 'alias'), 'name') ?? mac,
     mac: mac.toLowerCase(),
@@ -147,6 +150,7 @@ function readNic(nic: Element): Nic {
     ...(bridge === undefined ? {} : { bridge }),
     ...(tap === undefined ? {} : { tap }),
     ...(virtualPort === undefined ? {} : { virtualPort }),
+    ...(filter === undefined ? {} : { filter }),
   };
 }
 

@@ -136,6 +136,9 @@ function judgeNic(nic: Nic): Refusal[] {
   if (nic.virtualPort !== undefined) {
     return [refusal('CHECK_NIC_NOT_ON_BRIDGE', `${what} is a ${nic.virtualPort} port`)];
   }
+  if (nic.filter !== undefined) {
+    return [refusal('CHECK_NIC_FILTERED', `${what} has the filter ${nic.filter}`)];
+  }
   return [];
 }
 

@@ -107,6 +107,14 @@ describe('judgeDefinition', () => {
     ['vDPA', 'CHECK_SHARED_MEMORY_DEVICE', nic('vdpa', "<source dev='/dev/vhost-vdpa-0'/>")],
     ['a passed-through interface', 'CHECK_HOST_DEVICE', nic('hostdev', '')],
     ['macvtap', 'CHECK_NIC_NOT_ON_BRIDGE', nic('direct', "<source dev='eth0'/>")],
+    [
+      'a filtered interface',
+      'CHECK_NIC_FILTERED',
+      nic(
+        'bridge',
+        "<source bridge='br0'/><target dev='vnet0'/><filterref filter='clean-traffic'/>",
+      ),
+    ],
     ['user networking', 'CHECK_NIC_NOT_ON_BRIDGE', nic('user', '')],
     ['a bare tap', 'CHECK_NIC_NOT_ON_BRIDGE', nic('ethernet', "<target dev='tap0'/>")],
     [

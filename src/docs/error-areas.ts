@@ -1,0 +1,83 @@
+/** Every catalogue of codes in the program, in the order in which docs/errors.md lists them. */
+import { AGENT_ERRORS } from '../agent/errors.js';
+import { CLI_ERRORS } from '../cli/errors.js';
+import { EPOCH_ERRORS } from '../epoch/errors.js';
+import type { ErrorCatalogue } from '../errors.js';
+import { FAILOVER_ERRORS } from '../failover/table.js';
+import { TERM_ERRORS } from '../failover/term-store.js';
+import { checkNotes, checkRefusals } from '../hypervisor/check-codes.js';
+import { hypervisorErrors } from '../hypervisor/errors.js';
+import { libvirtErrors } from '../hypervisor/libvirt-error.js';
+import { labErrors } from '../lab/errors.js';
+import { holdErrorDocs } from '../netbuffer/errors.js';
+import { WIRE_ERRORS } from '../wire/errors.js';
+
+export interface ErrorArea {
+  readonly title: string;
+  /** One sentence: where an operator meets these codes. */
+  readonly about: string;
+  readonly catalogue: ErrorCatalogue;
+}
+
+export const ERROR_AREAS: readonly ErrorArea[] = [
+  {
+    title: 'Why a domain cannot be protected',
+    about: '`understudy check` prints all that apply at once; `protect` refuses with them.',
+    catalogue: checkRefusals,
+  },
+  {
+    title: 'What to know about a domain that can be protected',
+    about: 'Notes of `understudy check`, and the warnings of `status`. They refuse nothing.',
+    catalogue: checkNotes,
+  },
+  {
+    title: 'Agent and sessions',
+    about: 'Answers of the control API, and reasons in `status`.',
+    catalogue: AGENT_ERRORS,
+  },
+  {
+    title: 'Epochs',
+    about: 'A checkpoint could not be taken, or was not accepted.',
+    catalogue: EPOCH_ERRORS,
+  },
+  {
+    title: 'Failover',
+    about: 'What the state table or the arbiter refuses; see [states.md](states.md).',
+    catalogue: FAILOVER_ERRORS,
+  },
+  {
+    title: 'Terms',
+    about: 'The durable record of who may run a domain.',
+    catalogue: TERM_ERRORS,
+  },
+  {
+    title: 'Output hold',
+    about: 'The layout of taps and bridge that holds what the guest sends.',
+    catalogue: holdErrorDocs,
+  },
+  {
+    title: 'Between two hosts',
+    about: 'Each costs at most the connection on which it happens.',
+    catalogue: WIRE_ERRORS,
+  },
+  {
+    title: 'QEMU',
+    about: 'Pause, memory layout, device state, standby.',
+    catalogue: hypervisorErrors,
+  },
+  {
+    title: 'libvirt',
+    about: 'What libvirt answered, sorted by what to do about it.',
+    catalogue: libvirtErrors,
+  },
+  {
+    title: 'Command line',
+    about: 'Raised by `understudy` itself, before or after it asked the agent.',
+    catalogue: CLI_ERRORS,
+  },
+  {
+    title: 'Laboratory',
+    about: 'Two hosts on one machine: `understudy lab`, the demo and the tests.',
+    catalogue: labErrors,
+  },
+];

@@ -1,0 +1,13 @@
+/** Every generated document: its file name under docs/ and its text as the code has it now. */
+import { ACTIONS, EVENTS, STATES } from '../failover/states.js';
+import { TABLE } from '../failover/table.js';
+import { ERROR_AREAS } from './error-areas.js';
+import { renderErrors } from './render-errors.js';
+import { renderStates } from './render-states.js';
+
+export function generatedDocs(): Readonly<Record<string, string>> {
+  return {
+    'errors.md': renderErrors(ERROR_AREAS),
+    'states.md': renderStates({ states: STATES, events: EVENTS, actions: ACTIONS, rows: TABLE }),
+  };
+}
