@@ -120,7 +120,7 @@ describe('refusals', () => {
       expect(await peer.raw(AGENT_PORT_DEFAULT, Buffer.alloc(64, 0x47))).toEqual([
         { closed: true },
       ]);
-      const oversized = Buffer.from('55536479' + '01000000' + '00'.repeat(12) + 'ffffff7f', 'hex');
+      const oversized = Buffer.from(`5553647901000000${'00'.repeat(12)}ffffff7f`, 'hex');
       expect(await peer.raw(AGENT_PORT_DEFAULT, oversized)).toEqual([{ closed: true }]);
       const [reply] = await peer.talk(AGENT_PORT_DEFAULT, [{ type: 'committed', epoch: 1 }]);
       expect(reply).toMatchObject({
