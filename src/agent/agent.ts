@@ -31,8 +31,8 @@ export interface AgentOptions {
   allowFaults: boolean;
 }
 
-/** States in which a session only has to end; a promoted one ends when asked. */
-const OVER: ReadonlySet<State> = new Set(['unprotected', 'fenced', 'failed', 'promoted']);
+/** States in which a primary session only has its last actions to finish. */
+const OVER: ReadonlySet<State> = new Set(['unprotected', 'fenced', 'failed']);
 
 export class Agent {
   readonly #sessions = new Map<string, SessionProcess>();
@@ -121,8 +121,11 @@ export class Agent {
 
   async #backupSession(domain: string): Promise<SessionProcess> {
     const present = this.#sessions.get(domain);
-    if (present?.config.role === 'backup' && !present.hasEnded) return present;
-    if (present !== undefined) await this.#requireOver(present);
+    if (present !== undefined && !present.hasEnded) {
+      const { role, over } = await present.status();
+      if (role === 'backup' && over === undefined) return present;
+      await this.#requireOver(present);
+    }
     const { libvirtUri, runDir, stateDir, listen } = this.options;
     return this.#start({
       role: 'backup',
@@ -156,9 +159,9 @@ export class Agent {
 
   /** Resolves when the session is gone or going; `AGENT_ALREADY_PROTECTED` when it is needed. */
   async #requireOver(session: SessionProcess): Promise<void> {
-    const { state, role, domain } = await session.status();
-    const over = OVER.has(state) && (await session.endsWithin(SESSION_END_TIMEOUT_MS));
-    if (!over) {
+    const { state, role, domain, over } = await session.status();
+    const ending = over === true || (role === 'primary' && OVER.has(state));
+    if (!ending || !(await session.endsWithin(SESSION_END_TIMEOUT_MS))) {
       throw agentError('AGENT_ALREADY_PROTECTED', `${domain} is ${state} as ${role}`, { domain });
     }
   }

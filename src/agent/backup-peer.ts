@@ -84,12 +84,17 @@ export class BackupPeer {
       new BufferPool(CHUNK_BYTES_MAX, CHUNK_BUFFERS_KEPT),
       listener,
     );
+    try {
+      await channel.sendMessage('welcome', 'welcome', { version }, { term: listener.term });
+    } catch (error) {
+      await peer.destroy();
+      throw error;
+    }
     channel.allocateWith((bytes) => peer.pool.allocate(bytes));
     channel.receive({
       onFrame: (frame) => peer.#onFrame(frame),
       onClosed: (error) => listener.onGone(error),
     });
-    await channel.sendMessage('welcome', 'welcome', { version }, { term: listener.term });
     return peer;
   }
 

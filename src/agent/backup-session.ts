@@ -25,6 +25,7 @@ import { type DomainStatus, type Reason, reasonOf, type Takeover } from './statu
 export class BackupSession {
   readonly #machine: SessionMachine;
   readonly #ended = deferred();
+  #over = false;
   readonly #arbiter: Arbiter = staticArbiter;
   #hypervisor: Hypervisor | undefined;
   #peer: BackupPeer | undefined;
@@ -97,7 +98,7 @@ export class BackupSession {
 
   async unprotect(): Promise<void> {
     await this.#machine.raiseIfMeaningful('unprotectAsked');
-    this.#ended.resolve();
+    this.#finish();
   }
 
   /** The takeover, because an operator asked. Resolves when the guest runs here. */
@@ -114,6 +115,7 @@ export class BackupSession {
     const { state, since, reason } = this.#machine;
     const peer = this.#peer;
     return {
+      ...(this.#over ? { over: true as const } : {}),
       domain: this.config.domain,
       role: 'backup',
       state,
@@ -171,7 +173,7 @@ export class BackupSession {
     await this.#machine.raiseIfMeaningful('unprotectAsked');
     await channel.sendMessage('goodbye', 'goodbye', { reason: 'done' }, { term: this.#term });
     channel.end();
-    this.#ended.resolve();
+    this.#finish();
   }
 
   #onStandbyDied(why: string): void {
@@ -224,6 +226,11 @@ export class BackupSession {
     await peer?.destroy();
   }
 
+  #finish(): void {
+    this.#over = true;
+    this.#ended.resolve();
+  }
+
   #raise(event: Event, reason?: Reason): void {
     this.#machine.raiseIfMeaningful(event, reason).catch((error: unknown) => {
       this.dependencies.log.error(LOG_EVENTS.teardown, { on: event, error: messageOf(error) });
@@ -237,6 +244,6 @@ export class BackupSession {
       .catch((error: unknown) => {
         this.dependencies.log.error(LOG_EVENTS.teardown, { on: event, error: messageOf(error) });
       })
-      .finally(() => this.#ended.resolve());
+      .finally(() => this.#finish());
   }
 }

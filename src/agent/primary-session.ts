@@ -36,6 +36,7 @@ export class PrimarySession {
   readonly #records = new EpochRecords();
   readonly #faults: ReadonlySet<Fault>;
   readonly #ended = deferred();
+  #over = false;
   readonly #retry = new AbortController();
   #attempting: Promise<void> = Promise.resolve();
   #guest: PrimaryGuest | undefined;
@@ -88,7 +89,7 @@ export class PrimarySession {
       if (!force && this.#guest?.isHolding === true) await this.#confirmedGoodbye();
       await this.#machine.raise('unprotectAsked');
     }
-    this.#ended.resolve();
+    this.#finish();
   }
 
   async failover(): Promise<void> {
@@ -104,6 +105,7 @@ export class PrimarySession {
     const warnings = [...(guest?.warnings ?? [])];
     if (this.#holdTrouble !== undefined) warnings.push(this.#holdTrouble);
     return {
+      ...(this.#over ? { over: true as const } : {}),
       domain: config.domain,
       role: 'primary',
       state,
@@ -252,6 +254,11 @@ export class PrimarySession {
     }
   }
 
+  #finish(): void {
+    this.#over = true;
+    this.#ended.resolve();
+  }
+
   #raise(event: Event, reason?: Reason): void {
     this.#machine.raiseIfMeaningful(event, reason).catch((error: unknown) => {
       this.dependencies.log.error(LOG_EVENTS.teardown, { on: event, error: messageOf(error) });
@@ -265,7 +272,7 @@ export class PrimarySession {
       .catch((error: unknown) => {
         this.dependencies.log.error(LOG_EVENTS.teardown, { on: event, error: messageOf(error) });
       })
-      .finally(() => this.#ended.resolve());
+      .finally(() => this.#finish());
   }
 }
 

@@ -64,6 +64,8 @@ export interface DomainStatus {
   /** ISO 8601, of the last change of state. */
   since: string;
   sessionPid: number;
+  /** The session has nothing more to do and its process is about to end. */
+  over?: true;
   /** QEMU of the domain or of the standby on this host. */
   qemuPid?: number;
   policy?: { name: string; intervalMs: number };

@@ -1,7 +1,6 @@
-import pc from 'picocolors';
 import { defineCommand } from './command.js';
 import { EXIT } from './exit-codes.js';
-import { printJson, printLine } from './output.js';
+import { pc, printJson, printLine } from './output.js';
 
 /** `understudy check DOMAIN`: every reason against protecting it, at once. */
 export const checkCommand = defineCommand({

@@ -1,9 +1,8 @@
 /** How the demo is told on a terminal or into a log: one line per event, a bar while memory is copied. */
-import pc from 'picocolors';
 import { monotonicMs } from '../clock.js';
 import type { Narrator } from '../lab/demo/demo.js';
 import { type DemoFigures, promiseKept } from '../lab/demo/figures.js';
-import { mib, ms, printLine, printTable } from './output.js';
+import { mib, ms, pc, printLine, printTable } from './output.js';
 import { progressBar } from './protect.js';
 
 export function narrator(): Narrator {

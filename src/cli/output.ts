@@ -1,9 +1,16 @@
 /** How the CLI speaks: text for people, JSON for programs, colours only on a terminal. */
 import Table from 'cli-table3';
-import pc from 'picocolors';
+import picocolors from 'picocolors';
 import { reasonOf } from '../agent/status.js';
 import { UnderstudyError } from '../errors.js';
 import { EXIT } from './exit-codes.js';
+
+const onTerminal = (stream: NodeJS.WriteStream): boolean =>
+  stream.isTTY === true && process.env.NO_COLOR === undefined;
+
+/** Colours for standard output: on a terminal only, whatever the environment pretends. */
+export const pc = picocolors.createColors(onTerminal(process.stdout));
+const errorColours = picocolors.createColors(onTerminal(process.stderr));
 
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
@@ -42,8 +49,8 @@ export function printError(error: unknown, options: { json: boolean; debug: bool
   const { code, message, remedy } = reasonOf(error);
   if (options.json) printJson({ error: { code, message, remedy } });
   else {
-    process.stderr.write(`${pc.red('error')} ${code}: ${message}\n`);
-    process.stderr.write(`${pc.dim('remedy')} ${remedy}\n`);
+    process.stderr.write(`${errorColours.red('error')} ${code}: ${message}\n`);
+    process.stderr.write(`${errorColours.dim('remedy')} ${remedy}\n`);
   }
   if (options.debug && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   if (error instanceof UnderstudyError && error.code === 'AGENT_UNREACHABLE') return EXIT.noAgent;

@@ -1,5 +1,4 @@
 import { SingleBar } from 'cli-progress';
-import pc from 'picocolors';
 import { parseEndpoint } from '../agent/protect-request.js';
 import type { DomainStatus } from '../agent/status.js';
 import { INTERVAL_MS_DEFAULT } from '../epoch/policy.js';
@@ -8,7 +7,7 @@ import type { ProtectBody } from './client.js';
 import { defineCommand } from './command.js';
 import { cliError } from './errors.js';
 import { EXIT } from './exit-codes.js';
-import { mib, ms, printJson, printLine } from './output.js';
+import { mib, ms, pc, printJson, printLine } from './output.js';
 import { waitProtected } from './wait-protected.js';
 
 /** `understudy protect DOMAIN --backup HOST`: returns when a failure would lose nothing any more. */

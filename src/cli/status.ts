@@ -1,8 +1,7 @@
-import pc from 'picocolors';
 import type { DomainStatus } from '../agent/status.js';
 import { defineCommand } from './command.js';
 import { EXIT } from './exit-codes.js';
-import { mib, ms, printJson, printLine, printTable } from './output.js';
+import { mib, ms, pc, printJson, printLine, printTable } from './output.js';
 
 /** `understudy status [DOMAIN]`: one line each, or one domain in full. */
 export const statusCommand = defineCommand({

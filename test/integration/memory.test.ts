@@ -101,7 +101,8 @@ describe('one guest, captured epoch by epoch', () => {
       if (epoch % 10 === 0) await expectEqualAtStop(epoch);
     }
     await expectEqualAtStop(1000);
-    expect(epochs.every((captured) => captured.dirtyPages > 100)).toBe(true);
+    const dirtied = epochs.reduce((total, { dirtyPages }) => total + dirtyPages, 0);
+    expect(dirtied, 'the guest was busy').toBeGreaterThan(5_000);
     report(epochs);
   });
 
