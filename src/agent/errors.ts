@@ -1,6 +1,6 @@
 import { errorsOf } from '../errors.js';
 
-export const AGENT_ERRORS = {
+export const agentErrors = {
   AGENT_ALREADY_PROTECTED: {
     meaning: 'The domain has a session on this host already.',
     remedy: 'Look at `understudy status DOMAIN`; `understudy unprotect DOMAIN` ends it.',
@@ -38,6 +38,14 @@ export const AGENT_ERRORS = {
     meaning: 'The domain cannot be protected as it is.',
     remedy: 'Run `understudy check DOMAIN` for every reason and what to do about each.',
   },
+  AGENT_WAIT_TIMED_OUT: {
+    meaning: 'What was waited for did not happen within the bound; it goes on in the background.',
+    remedy: 'Look at `understudy status DOMAIN`; wait longer with --timeout.',
+  },
+  AGENT_ENDED_UNPROTECTED: {
+    meaning: 'Protection ended before the first checkpoint.',
+    remedy: 'Look at `understudy status DOMAIN` and at the session’s log.',
+  },
   AGENT_BACKUP_UNSURE: {
     meaning: 'The backup did not confirm that its standby is gone, so it might still take over.',
     remedy:
@@ -63,4 +71,4 @@ export const AGENT_ERRORS = {
   },
 } as const;
 
-export const agentError = errorsOf(AGENT_ERRORS);
+export const agentError = errorsOf(agentErrors);

@@ -9,14 +9,13 @@ import { constants, existsSync } from 'node:fs';
 import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Client } from 'undici';
-import { messageOf, UnderstudyError } from '../errors.js';
+import { controlRequest } from './control-request.js';
 import { agentError } from './errors.js';
-import { CONTROL_TIMEOUT_MS, SESSION_END_TIMEOUT_MS, SESSION_READY_TIMEOUT_MS } from './limits.js';
+import { SESSION_END_TIMEOUT_MS, SESSION_READY_TIMEOUT_MS } from './limits.js';
 import type { SessionConfig } from './session-config.js';
 import { type SessionPaths, sessionPaths } from './session-control.js';
 import type { SessionReady } from './session-main.js';
-import type { DomainStatus, Reason } from './status.js';
+import type { DomainStatus } from './status.js';
 
 export interface SessionEnd {
   /** It ended by itself after what was asked of it. */
@@ -130,42 +129,6 @@ export class SessionProcess {
 
   async #ask(method: 'GET' | 'POST', path: string, body?: object): Promise<unknown> {
     return controlRequest(this.paths.socket, method, path, body);
-  }
-}
-
-/** One request to a control socket (session or agent); its typed errors come back as they were thrown. */
-export async function controlRequest(
-  socketPath: string,
-  method: 'GET' | 'POST',
-  path: string,
-  body?: object,
-): Promise<unknown> {
-  const client = new Client('http://understudy', {
-    connect: { socketPath },
-    headersTimeout: CONTROL_TIMEOUT_MS,
-    bodyTimeout: CONTROL_TIMEOUT_MS,
-  });
-  try {
-    const response = await client.request({
-      method,
-      path,
-      ...(body === undefined
-        ? {}
-        : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
-    });
-    const answer = (await response.body.json()) as { error?: Reason };
-    if (response.statusCode < 400) return answer;
-    const { code, message, remedy } = answer.error ?? {
-      code: 'INTERNAL',
-      message: `HTTP ${response.statusCode}`,
-      remedy: 'See the log of the agent.',
-    };
-    throw new UnderstudyError(code, message, remedy);
-  } catch (cause) {
-    if (cause instanceof UnderstudyError) throw cause;
-    throw agentError('AGENT_UNREACHABLE', `${socketPath}: ${messageOf(cause)}`, { cause });
-  } finally {
-    await client.close();
   }
 }
 

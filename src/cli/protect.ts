@@ -1,14 +1,14 @@
 import { SingleBar } from 'cli-progress';
+import type { ProtectBody } from '../agent/client.js';
 import { parseEndpoint } from '../agent/protect-request.js';
 import type { DomainStatus } from '../agent/status.js';
+import { waitProtected } from '../agent/wait-protected.js';
 import { INTERVAL_MS_DEFAULT } from '../epoch/policy.js';
 import { HEARTBEAT_DEFAULT } from '../failover/heartbeat.js';
-import type { ProtectBody } from './client.js';
 import { defineCommand } from './command.js';
 import { cliError } from './errors.js';
 import { EXIT } from './exit-codes.js';
 import { mib, ms, pc, printJson, printLine } from './output.js';
-import { waitProtected } from './wait-protected.js';
 
 /** `understudy protect DOMAIN --backup HOST`: returns when a failure would lose nothing any more. */
 export const protectCommand = defineCommand({

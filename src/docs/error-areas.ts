@@ -1,16 +1,16 @@
 /** Every catalogue of codes in the program, in the order in which docs/errors.md lists them. */
-import { AGENT_ERRORS } from '../agent/errors.js';
-import { CLI_ERRORS } from '../cli/errors.js';
-import { EPOCH_ERRORS } from '../epoch/errors.js';
+import { agentErrors } from '../agent/errors.js';
+import { cliErrors } from '../cli/errors.js';
+import { epochErrors } from '../epoch/errors.js';
 import type { ErrorCatalogue } from '../errors.js';
-import { FAILOVER_ERRORS } from '../failover/table.js';
-import { TERM_ERRORS } from '../failover/term-store.js';
+import { failoverErrors } from '../failover/table.js';
+import { termErrors } from '../failover/term-store.js';
 import { checkNotes, checkRefusals } from '../hypervisor/check-codes.js';
 import { hypervisorErrors } from '../hypervisor/errors.js';
 import { libvirtErrors } from '../hypervisor/libvirt-error.js';
 import { labErrors } from '../lab/errors.js';
-import { holdErrorDocs } from '../netbuffer/errors.js';
-import { WIRE_ERRORS } from '../wire/errors.js';
+import { holdErrors } from '../netbuffer/errors.js';
+import { wireErrors } from '../wire/errors.js';
 
 export interface ErrorArea {
   readonly title: string;
@@ -33,32 +33,32 @@ export const ERROR_AREAS: readonly ErrorArea[] = [
   {
     title: 'Agent and sessions',
     about: 'Answers of the control API, and reasons in `status`.',
-    catalogue: AGENT_ERRORS,
+    catalogue: agentErrors,
   },
   {
     title: 'Epochs',
     about: 'A checkpoint could not be taken, or was not accepted.',
-    catalogue: EPOCH_ERRORS,
+    catalogue: epochErrors,
   },
   {
     title: 'Failover',
     about: 'What the state table or the arbiter refuses; see [states.md](states.md).',
-    catalogue: FAILOVER_ERRORS,
+    catalogue: failoverErrors,
   },
   {
     title: 'Terms',
     about: 'The durable record of who may run a domain.',
-    catalogue: TERM_ERRORS,
+    catalogue: termErrors,
   },
   {
     title: 'Output hold',
     about: 'The layout of taps and bridge that holds what the guest sends.',
-    catalogue: holdErrorDocs,
+    catalogue: holdErrors,
   },
   {
     title: 'Between two hosts',
     about: 'Each costs at most the connection on which it happens.',
-    catalogue: WIRE_ERRORS,
+    catalogue: wireErrors,
   },
   {
     title: 'QEMU',
@@ -73,7 +73,7 @@ export const ERROR_AREAS: readonly ErrorArea[] = [
   {
     title: 'Command line',
     about: 'Raised by `understudy` itself, before or after it asked the agent.',
-    catalogue: CLI_ERRORS,
+    catalogue: cliErrors,
   },
   {
     title: 'Laboratory',

@@ -9,7 +9,7 @@ remedy. \`understudy\` prints code, message and remedy; with \`--json\` it print
 \`{"error":{"code","message","remedy"}}\`. The message names the particulars: read it first.
 
 \`INTERNAL\` is the one code that is not in these lists: something was thrown that nobody foresaw.
-It is a bug; the session that met it keeps the guest's output held.
+It is a bug: report it with the log.
 
 This file is made from the catalogues in \`src/\` by \`script/docs\`; do not edit it.
 `;

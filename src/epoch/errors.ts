@@ -1,6 +1,6 @@
 import { errorsOf } from '../errors.js';
 
-export const EPOCH_ERRORS = {
+export const epochErrors = {
   EPOCH_OUT_OF_ORDER: {
     meaning: 'A part of a checkpoint arrived for another epoch than the next one.',
     remedy: 'The checkpoint was thrown away and the connection closed; protection starts again.',
@@ -8,6 +8,10 @@ export const EPOCH_ERRORS = {
   EPOCH_STAGING_FULL: {
     meaning: 'A checkpoint is larger than the guest’s memory can be.',
     remedy: 'The checkpoint was thrown away; install the same understudy version on both hosts.',
+  },
+  EPOCH_CHUNK_MALFORMED: {
+    meaning: 'A chunk of memory does not have the documented layout or lies outside the guest.',
+    remedy: 'Nothing was written; install the same understudy version on both hosts.',
   },
   EPOCH_NO_DEVICE_STATE: {
     meaning: 'A checkpoint was closed without device state.',
@@ -23,4 +27,4 @@ export const EPOCH_ERRORS = {
   },
 } as const;
 
-export const epochError = errorsOf(EPOCH_ERRORS);
+export const epochError = errorsOf(epochErrors);

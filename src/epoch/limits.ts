@@ -9,6 +9,9 @@ export const PAUSE_FIRST_BYTE_TIMEOUT_MS = 5_000;
 /** Longest time without progress while the gate drains before it is closed, which resumes the guest. */
 export const PAUSE_DRAIN_TIMEOUT_MS = 2_000;
 
+/** One shipped chunk: those in flight stay in the processor’s cache between encoder, kernel and replica. */
+export const SHIP_CHUNK_BYTES = 1024 * 1024;
+
 /** Chunk frames in flight between encoder and kernel. */
 export const SHIP_FRAMES = 3;
 
@@ -21,8 +24,8 @@ export const SYNC_ROUNDS_MAX = 8;
 /** A round that leaves more than this part of the one before does not converge: go on to epochs. */
 export const SYNC_CONVERGING_RATIO = 0.7;
 
-/** Sync chunks that may wait for the replica before the connection is paused. */
-export const SYNC_APPLY_BYTES_MAX = 32 * 1024 * 1024;
+/** Sync chunks that may wait for the replica before the connection is paused: a few, so that they stay in cache. */
+export const SYNC_APPLY_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Pauses that fail in a row (monitor busy, …) before the session gives up. */
 export const PAUSE_FAILURES_MAX = 5;

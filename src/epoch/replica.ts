@@ -4,6 +4,7 @@
  * A checkpoint touches the replica only when all of it has arrived with the right digest; then
  * it is committed and applied in order. What is incomplete can be thrown away at any time.
  */
+import { messageOf } from '../errors.js';
 import type { NativeHasher, NativeReplica } from '../native.js';
 import { wireError } from '../wire/errors.js';
 import type { Message } from '../wire/messages.js';
@@ -57,18 +58,27 @@ export class ReplicaReceiver {
     if (this.#committed !== undefined) {
       throw wireError('WIRE_UNEXPECTED', 'sync after the first commit');
     }
-    this.dependencies.replica.validate(chunk);
+    this.#validate(0, chunk);
     this.syncBytes += chunk.length;
     this.#syncBytesWaiting += chunk.length;
-    this.#enqueue([chunk], () => {
-      this.#syncBytesWaiting -= chunk.length;
-    });
-    if (this.#syncBytesWaiting > SYNC_APPLY_BYTES_MAX) return this.#applying;
+    const before = this.#applying;
+    // The replica's thread keeps the order; given the next chunk early, it need not wait for us.
+    const applying = this.dependencies.replica.apply([chunk]);
+    applying.catch(() => undefined);
+    this.#enqueue(
+      [chunk],
+      () => applying,
+      () => {
+        this.#syncBytesWaiting -= chunk.length;
+      },
+    );
+    // Waits for the chunks before this one, so that one is applied while the next is received.
+    if (this.#syncBytesWaiting > SYNC_APPLY_BYTES_MAX) return before;
   }
 
   onChunk(epoch: number, chunk: Buffer): void {
     const incomplete = this.#incompleteOf(epoch);
-    this.dependencies.replica.validate(chunk);
+    this.#validate(epoch, chunk);
     incomplete.bytes += chunk.length;
     if (incomplete.bytes > this.stagingBytesMax) {
       const message = `${incomplete.bytes} bytes staged; at most ${this.stagingBytesMax}`;
@@ -100,9 +110,13 @@ export class ReplicaReceiver {
     }
     this.#incomplete = undefined;
     this.#committed = { epoch, deviceState, addresses: message.addresses };
-    this.#enqueue(chunks, () => {
-      this.appliedEpoch = epoch;
-    });
+    this.#enqueue(
+      chunks,
+      async () => chunks.length > 0 && this.dependencies.replica.apply(chunks),
+      () => {
+        this.appliedEpoch = epoch;
+      },
+    );
     return this.#committed;
   }
 
@@ -138,12 +152,21 @@ export class ReplicaReceiver {
     return this.#incomplete;
   }
 
-  #enqueue(chunks: readonly Buffer[], applied: () => void): void {
-    const { replica, recycle, onApplyFailed } = this.dependencies;
+  #validate(epoch: number, chunk: Buffer): void {
+    try {
+      this.dependencies.replica.validate(chunk);
+    } catch (cause) {
+      throw epochError('EPOCH_CHUNK_MALFORMED', messageOf(cause), { epoch, cause });
+    }
+  }
+
+  /** Runs `apply` after what was enqueued before, unless that failed. */
+  #enqueue(chunks: readonly Buffer[], apply: () => Promise<unknown>, applied: () => void): void {
+    const { recycle, onApplyFailed } = this.dependencies;
     this.#applying = this.#applying.then(async () => {
       if (this.#applyFailure !== undefined) return;
       try {
-        if (chunks.length > 0) await replica.apply(chunks);
+        await apply();
         applied();
       } catch (cause) {
         this.#applyFailure = epochError('EPOCH_APPLY_FAILED', (cause as Error).message, { cause });

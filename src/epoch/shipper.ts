@@ -3,10 +3,10 @@
  *
  * A fixed set of frame buffers is reused; one is taken again only when the kernel has its bytes.
  */
-import type { NativeGuestMemory, NativeHasher } from '../native.js';
+import type { NativeEncoded, NativeGuestMemory, NativeHasher } from '../native.js';
 import type { FrameChannel } from '../wire/channel.js';
-import { CHUNK_BYTES_MAX, FRAME_HEADER_BYTES } from '../wire/limits.js';
-import { SHIP_FRAMES } from './limits.js';
+import { FRAME_HEADER_BYTES } from '../wire/limits.js';
+import { SHIP_CHUNK_BYTES, SHIP_FRAMES } from './limits.js';
 
 export interface Shipped {
   chunks: number;
@@ -31,9 +31,15 @@ export function nothingShipped(): Shipped {
   return { chunks: 0, bytes: 0, dataPages: 0, zeroPages: 0, unchangedPages: 0 };
 }
 
+interface ShipFrame {
+  readonly buffer: Buffer;
+  /** The kernel has its bytes. */
+  sent: Promise<void>;
+}
+
 export class Shipper {
-  readonly #frames = Array.from({ length: SHIP_FRAMES }, () => ({
-    buffer: Buffer.alloc(FRAME_HEADER_BYTES + CHUNK_BYTES_MAX),
+  readonly #frames: ShipFrame[] = Array.from({ length: SHIP_FRAMES }, () => ({
+    buffer: Buffer.alloc(FRAME_HEADER_BYTES + SHIP_CHUNK_BYTES),
     sent: Promise.resolve(),
   }));
   #next = 0;
@@ -45,7 +51,8 @@ export class Shipper {
   ) {}
 
   /**
-   * Ships everything captured and not yet encoded, adding to `totals`. Resolves when all is handed to the socket (not yet acknowledged).
+   * Ships everything captured and not yet encoded, adding to `totals`. Resolves when all is handed to
+   * the socket (not yet acknowledged).
    */
   async ship(
     type: 'syncChunk' | 'chunk',
@@ -53,14 +60,12 @@ export class Shipper {
     totals: Shipped,
     options: ShipOptions = {},
   ): Promise<void> {
-    const chunkBytes = options.dropChunk === undefined ? CHUNK_BYTES_MAX : DROPPED_CHUNK_BYTES;
+    const chunkBytes = options.dropChunk === undefined ? SHIP_CHUNK_BYTES : DROPPED_CHUNK_BYTES;
+    let encoding = this.#encode(chunkBytes);
     for (let number = 0; ; number += 1) {
-      const frame = this.#frames[this.#next];
-      if (frame === undefined) throw new RangeError('no ship frame');
-      this.#next = (this.#next + 1) % SHIP_FRAMES;
-      await frame.sent;
-      const room = frame.buffer.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + chunkBytes);
-      const encoded = await this.memory.encodeInto(room);
+      const { frame, encoded } = await encoding;
+      // On its own thread, while this one is sent.
+      if (!encoded.done) encoding = this.#encode(chunkBytes);
       totals.dataPages += encoded.dataPages;
       totals.zeroPages += encoded.zeroPages;
       totals.unchangedPages += encoded.unchangedPages;
@@ -76,5 +81,15 @@ export class Shipper {
       }
       if (encoded.done) return;
     }
+  }
+
+  /** Encodes the next chunk into the next frame, once that is free. */
+  async #encode(chunkBytes: number): Promise<{ frame: ShipFrame; encoded: NativeEncoded }> {
+    const frame = this.#frames[this.#next];
+    if (frame === undefined) throw new RangeError('no ship frame');
+    this.#next = (this.#next + 1) % SHIP_FRAMES;
+    await frame.sent;
+    const room = frame.buffer.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + chunkBytes);
+    return { frame, encoded: await this.memory.encodeInto(room) };
   }
 }

@@ -7,7 +7,7 @@
 import { errorsOf } from '../errors.js';
 import type { Action, Event, Role, State } from './states.js';
 
-export const FAILOVER_ERRORS = {
+export const failoverErrors = {
   FAILOVER_NOT_NOW: {
     meaning: 'The request has no meaning in the state the domain is in.',
     remedy: 'Look at `understudy status DOMAIN`; wait for the state that the request needs.',
@@ -18,7 +18,7 @@ export const FAILOVER_ERRORS = {
   },
 } as const;
 
-export const failoverError = errorsOf(FAILOVER_ERRORS);
+export const failoverError = errorsOf(failoverErrors);
 
 export interface Row {
   readonly role: Role;

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { errorsOf } from '../errors.js';
 
-export const TERM_ERRORS = {
+export const termErrors = {
   TERM_UNREADABLE: {
     meaning: 'The durable state of a domain exists but cannot be read or is not what we wrote.',
     remedy: 'Find out which host runs the domain, then remove the named file by hand.',
@@ -20,7 +20,7 @@ export const TERM_ERRORS = {
   },
 } as const;
 
-const termError = errorsOf(TERM_ERRORS);
+const termError = errorsOf(termErrors);
 
 const recordSchema = z.object({
   domain: z.string(),

@@ -41,7 +41,8 @@ export async function checkDomain(domain: ProtectedDomain): Promise<CheckReport>
   return { domain: domain.name, protectable: refusals.length === 0, refusals, warnings };
 }
 
-async function judgeHost(): Promise<Refusal[]> {
+/** What speaks against this host, whatever the domain. */
+export async function judgeHost(): Promise<Refusal[]> {
   const refusals: Refusal[] = [];
   if (process.getuid?.() !== 0) {
     refusals.push(refusal('CHECK_NOT_ROOT', 'understudy does not run as root'));

@@ -46,6 +46,10 @@ export const labErrors = {
     meaning: 'The client of the demo could not talk to the guest.',
     remedy: 'Read the message; the guest’s console log says whether it runs.',
   },
+  LAB_KERNEL_VM_FAILED: {
+    meaning: 'The virtual machine with the laboratory’s kernel did not run its script to the end.',
+    remedy: 'Read the console in the message; on a loaded machine, try again.',
+  },
   LAB_TEARDOWN_INCOMPLETE: {
     meaning: 'Processes of the laboratory survived SIGKILL beyond the limit.',
     remedy:

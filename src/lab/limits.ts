@@ -33,3 +33,9 @@ export const AGENT_READY_TIMEOUT_MS = 20_000;
 export const AGENT_POLL_MS = 20;
 /** Starting the standby and copying 4 GiB on two slow cores. */
 export const PROTECT_TIMEOUT_MS = 120_000;
+/** Initramfs and its unpacked content lie in memory together: 2 × 180 MB, and Node beside them. */
+export const KERNEL_VM_MEMORY_MIB_DEFAULT = 1024;
+/** A run takes 6 s on an idle machine; other work may share the cores. */
+export const KERNEL_VM_TIMEOUT_MS_DEFAULT = 60_000;
+/** A cached initramfs that no build has made for so long belongs to an older Node or system. */
+export const KERNEL_VM_BASE_AGE_DAYS_MAX = 30;

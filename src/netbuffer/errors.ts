@@ -1,7 +1,7 @@
 /** What can go wrong with the output hold; each code is stable and documented here. */
 import { errorsOf, messageOf, UnderstudyError } from '../errors.js';
 
-export const holdErrorDocs = {
+export const holdErrors = {
   HOLD_BAD_NAME: {
     meaning: 'A network interface name is not one that the kernel and our commands accept.',
     remedy: 'Use a name of at most 15 letters, digits, dots, dashes and underscores.',
@@ -74,12 +74,12 @@ export const holdErrorDocs = {
   },
 } as const;
 
-export const holdError = errorsOf(holdErrorDocs);
+export const holdError = errorsOf(holdErrors);
 
-type HoldErrorCode = keyof typeof holdErrorDocs;
+type HoldErrorCode = keyof typeof holdErrors;
 
 const isHoldErrorCode = (code: unknown): code is HoldErrorCode =>
-  typeof code === 'string' && Object.hasOwn(holdErrorDocs, code);
+  typeof code === 'string' && Object.hasOwn(holdErrors, code);
 
 /** Gives what the addon threw its code and remedy; codes that are not ours become `fallback`. */
 export function holdErrorFrom(

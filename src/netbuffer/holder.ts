@@ -7,7 +7,7 @@ import { messageOf } from '../errors.js';
 import { type NativeBoundary, type NativeTapHolder, native } from '../native.js';
 import { holdError, holdErrorFrom } from './errors.js';
 import { bridgeTapOf, readTapOf, requireInterfaceName } from './interface-names.js';
-import { heldBytesMax, heldPacketsMax } from './limits.js';
+import { HELD_BYTES_MAX, HELD_PACKETS_MAX } from './limits.js';
 import type {
   CommittedEpoch,
   HoldBackend,
@@ -234,8 +234,8 @@ function openTaps(port: SplitPort, options: HoldOptions): NativeTapHolder {
       readTap: port.readTap,
       bridgeTap: port.bridgeTap,
       epoch: options.epoch,
-      limitPackets: options.limitPackets ?? heldPacketsMax,
-      limitBytes: options.limitBytes ?? heldBytesMax,
+      limitPackets: options.limitPackets ?? HELD_PACKETS_MAX,
+      limitBytes: options.limitBytes ?? HELD_BYTES_MAX,
       onWaiting: options.onWaiting,
       onTrouble: options.onTrouble,
     });

@@ -1,13 +1,13 @@
 /** Names of network interfaces: checked before they reach a command line, derived for our own. */
 import { createHash } from 'node:crypto';
 import { holdError } from './errors.js';
-import { interfaceNameCharsMax } from './limits.js';
+import { INTERFACE_NAME_CHARS_MAX } from './limits.js';
 
 const namePattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
 
 /** Returns `name`; HOLD_BAD_NAME when a command could take it for something else. */
 export function requireInterfaceName(name: string): string {
-  if (name.length > interfaceNameCharsMax || !namePattern.test(name)) {
+  if (name.length > INTERFACE_NAME_CHARS_MAX || !namePattern.test(name)) {
     throw holdError('HOLD_BAD_NAME', `not a usable interface name: ${JSON.stringify(name)}`);
   }
   return name;
@@ -22,6 +22,6 @@ export const bridgeTapOf = (tap: string): string => derivedName('usb-', tap);
 /** A long name is shortened by a digest, so that two taps never share one. */
 function derivedName(prefix: string, tap: string): string {
   const name = prefix + requireInterfaceName(tap);
-  if (name.length <= interfaceNameCharsMax) return name;
+  if (name.length <= INTERFACE_NAME_CHARS_MAX) return name;
   return prefix + createHash('sha256').update(tap).digest('hex').slice(0, 10);
 }

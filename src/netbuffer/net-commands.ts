@@ -5,7 +5,7 @@
  */
 import { type ExecFileException, execFile } from 'node:child_process';
 import { holdError } from './errors.js';
-import { commandOutputBytesMax, commandTimeoutMs } from './limits.js';
+import { COMMAND_OUTPUT_BYTES_MAX, COMMAND_TIMEOUT_MS } from './limits.js';
 
 export type NetTool = 'ip' | 'tc' | 'bridge';
 
@@ -30,9 +30,9 @@ export async function askJson(tool: NetTool, args: readonly string[]): Promise<u
 function run(tool: NetTool, args: readonly string[], input: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const options = {
-      timeout: commandTimeoutMs,
+      timeout: COMMAND_TIMEOUT_MS,
       killSignal: 'SIGKILL' as const,
-      maxBuffer: commandOutputBytesMax,
+      maxBuffer: COMMAND_OUTPUT_BYTES_MAX,
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
     };
     const child = execFile(tool, args, options, (failure, stdout, stderr) => {
@@ -56,7 +56,7 @@ function commandError(
 ): Error {
   const what = `${tool} ${args.join(' ')}`;
   if (failure.killed === true && failure.signal === 'SIGKILL') {
-    return holdError('HOLD_COMMAND_TIMEOUT', `${what}: no answer in ${commandTimeoutMs} ms`);
+    return holdError('HOLD_COMMAND_TIMEOUT', `${what}: no answer in ${COMMAND_TIMEOUT_MS} ms`);
   }
   const refusal = stderr.trim().replaceAll('\n', '; ') || failure.message;
   const line = /Command failed -:(\d+)/.exec(stderr)?.[1];

@@ -4,7 +4,7 @@
  * process of ours, and can be given back by whoever comes later. Pure.
  */
 import { holdError } from './errors.js';
-import { interfaceAliasCharsMax } from './limits.js';
+import { INTERFACE_ALIAS_CHARS_MAX } from './limits.js';
 
 export interface PortRecord {
   readonly bridge: string;
@@ -31,7 +31,7 @@ export function encodePortRecord(record: PortRecord): string {
     `vlan=${record.vlans.join(',')}`,
     `alias=${encodeURIComponent(record.alias)}`,
   ].join(';');
-  if (text.length > interfaceAliasCharsMax) {
+  if (text.length > INTERFACE_ALIAS_CHARS_MAX) {
     throw holdError('HOLD_RECORD_TOO_LONG', `the port record has ${text.length} characters`);
   }
   return text;

@@ -7,7 +7,7 @@ import { deferred } from '../deferred.js';
 import { messageOf } from '../errors.js';
 import { type NativeTapHolder, native } from '../native.js';
 import { holdError } from './errors.js';
-import { probeFrameTimeoutMs } from './limits.js';
+import { PROBE_FRAME_TIMEOUT_MS } from './limits.js';
 import { runBatch } from './net-commands.js';
 import type { HoldProbe } from './output-hold.js';
 import { addRedirect } from './redirect.js';
@@ -61,6 +61,6 @@ async function sendThrough(holder: NativeTapHolder): Promise<void> {
 }
 
 async function frameTimeout(): Promise<never> {
-  await delay(probeFrameTimeoutMs, undefined, { ref: false });
+  await delay(PROBE_FRAME_TIMEOUT_MS, undefined, { ref: false });
   throw holdError('HOLD_UNAVAILABLE', 'a redirected packet did not arrive');
 }

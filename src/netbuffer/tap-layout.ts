@@ -13,7 +13,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../errors.js';
 import { holdError } from './errors.js';
-import { portForwardingGraceMs, portStatePollMs } from './limits.js';
+import { PORT_FORWARDING_GRACE_MS, PORT_STATE_POLL_MS } from './limits.js';
 import { runBatch } from './net-commands.js';
 import { encodePortRecord, type PortRecord } from './port-record.js';
 import { addRedirect, dropHoldLines } from './redirect.js';
@@ -183,7 +183,7 @@ async function untilPortIs(
   port: string,
   bridge: BridgeState,
 ): Promise<void> {
-  const boundMs = 2 * bridge.forwardDelayMs + portForwardingGraceMs;
+  const boundMs = 2 * bridge.forwardDelayMs + PORT_FORWARDING_GRACE_MS;
   const deadlineMs = performance.now() + boundMs;
   for (;;) {
     const { portState } = await readLink(port);
@@ -194,7 +194,7 @@ async function untilPortIs(
         `${port} is still ${portState} after ${Math.round(boundMs)} ms`,
       );
     }
-    await delay(portStatePollMs);
+    await delay(PORT_STATE_POLL_MS);
   }
 }
 

@@ -16,6 +16,7 @@ import {
 } from './frames.js';
 import { CONNECT_TIMEOUT_MS, FRAME_HEADER_BYTES } from './limits.js';
 import { encodeMessage, type Message, type MessageName } from './messages.js';
+import { readStraight } from './straight-reads.js';
 
 export interface ChannelReceiver {
   onFrame(frame: Frame): void | Promise<void>;
@@ -32,29 +33,19 @@ export class FrameChannel {
   #closeReason: Error | undefined;
 
   #allocate: (bytes: number) => Buffer = Buffer.allocUnsafe;
+  readonly #parser = new FrameParser(
+    (frame) => this.#queue.push(frame),
+    (bytes) => this.#allocate(bytes),
+  );
+  #socket: Socket;
 
-  constructor(private readonly socket: Socket) {
+  constructor(socket: Socket) {
     this.peer = `${socket.remoteAddress}:${socket.remotePort}`;
     // Checkpoints and acknowledgements must not wait for Nagle.
     socket.setNoDelay(true);
+    this.#socket = this.#listen(socket);
+    socket.on('data', (bytes: Buffer) => this.#take(() => this.#parser.push(bytes)));
     socket.pause();
-    const parser = new FrameParser(
-      (frame) => this.#queue.push(frame),
-      (bytes) => this.#allocate(bytes),
-    );
-    socket.on('data', (bytes: Buffer) => {
-      try {
-        parser.push(bytes);
-      } catch (error) {
-        this.destroy(error as Error);
-        return;
-      }
-      this.#deliver();
-    });
-    socket.on('error', (cause) => {
-      this.#closeReason ??= wireError('WIRE_CLOSED', `${this.peer}: ${cause.message}`, { cause });
-    });
-    socket.on('close', () => this.#onSocketClosed());
   }
 
   get isClosed(): boolean {
@@ -67,9 +58,21 @@ export class FrameChannel {
     this.#deliver();
   }
 
-  /** Payloads of later frames come from `allocate`; whoever receives them gives them back. */
+  /**
+   * Payloads of later frames come from `allocate`, and bytes are read straight into them; whoever
+   * receives them gives them back.
+   */
   allocateWith(allocate: (bytes: number) => Buffer): void {
     this.#allocate = allocate;
+    // Between two frames of a handshake nothing is on its way; if it is, reading stays as it was.
+    if (this.#closed || this.#socket.readableLength > 0) return;
+    const successor = readStraight(this.#socket, {
+      room: () => this.#parser.room(),
+      filled: (bytes) => this.#take(() => this.#parser.filled(bytes)),
+    });
+    if (successor === undefined) return;
+    this.#socket = this.#listen(successor);
+    this.#deliver();
   }
 
   /** Waits for the next frame alone (handshakes). `WIRE_TIMED_OUT` after `timeoutMs`. */
@@ -78,7 +81,7 @@ export class FrameChannel {
       const settle = (action: () => void): void => {
         clearTimeout(timer);
         this.#receiver = undefined;
-        this.socket.pause();
+        this.#socket.pause();
         action();
       };
       const timer = setTimeout(() => {
@@ -97,10 +100,10 @@ export class FrameChannel {
   send(header: FrameHeader, payload: Buffer = Buffer.alloc(0)): Promise<void> {
     const head = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
     writeHeader(head, header, payload.length);
-    this.socket.cork();
-    if (payload.length > 0) this.socket.write(head);
+    this.#socket.cork();
+    if (payload.length > 0) this.#socket.write(head);
     const sent = this.#write(payload.length > 0 ? payload : head);
-    this.socket.uncork();
+    this.#socket.uncork();
     return sent;
   }
 
@@ -124,19 +127,38 @@ export class FrameChannel {
 
   /** Ends the connection once what was sent has gone out. */
   end(): void {
-    this.socket.end();
-    this.socket.resume();
+    this.#socket.end();
+    this.#socket.resume();
   }
 
   /** Ends the connection at once. */
   destroy(reason?: Error): void {
     this.#closeReason ??= reason;
-    this.socket.destroy();
+    this.#socket.destroy();
+  }
+
+  #listen(socket: Socket): Socket {
+    socket.on('error', (cause) => {
+      this.#closeReason ??= wireError('WIRE_CLOSED', `${this.peer}: ${cause.message}`, { cause });
+    });
+    socket.on('close', () => this.#onSocketClosed());
+    return socket;
+  }
+
+  /** What came is put into the parser by `take`; the frames that it completes are delivered. */
+  #take(take: () => void): void {
+    try {
+      take();
+    } catch (error) {
+      this.destroy(error as Error);
+      return;
+    }
+    this.#deliver();
   }
 
   #write(bytes: Buffer): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.socket.write(bytes, (cause) => {
+      this.#socket.write(bytes, (cause) => {
         if (cause === undefined || cause === null) resolve();
         else reject(wireError('WIRE_CLOSED', `${this.peer}: ${cause.message}`, { cause }));
       });
@@ -149,8 +171,8 @@ export class FrameChannel {
       if (frame === undefined) break;
       this.#handOver(this.#receiver, frame);
     }
-    if (this.#busy || this.#receiver === undefined) this.socket.pause();
-    else if (!this.#closed) this.socket.resume();
+    if (this.#busy || this.#receiver === undefined) this.#socket.pause();
+    else if (!this.#closed) this.#socket.resume();
     if (this.#closed && !this.#busy && this.#queue.length === 0) this.#reportClosed();
   }
 

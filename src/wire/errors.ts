@@ -1,7 +1,7 @@
 /** What can go wrong between two hosts' processes. Each costs at most that connection. */
 import { errorsOf } from '../errors.js';
 
-export const WIRE_ERRORS = {
+export const wireErrors = {
   WIRE_BAD_MAGIC: {
     meaning: 'The peer sent bytes that are not an understudy frame.',
     remedy: 'Check that the address and port belong to an understudy agent or session.',
@@ -48,4 +48,4 @@ export const WIRE_ERRORS = {
   },
 } as const;
 
-export const wireError = errorsOf(WIRE_ERRORS);
+export const wireError = errorsOf(wireErrors);

@@ -100,50 +100,53 @@ function readHeader(bytes: Buffer): ParsedHeader {
 }
 
 /**
- * Cuts a byte stream into frames. `push` takes what arrived and calls `onFrame` for each
- * whole frame, in order; it throws a typed error at the first malformed header and must not be
- * used afterwards. Payload buffers come from `allocate` and belong to the receiver.
+ * Cuts a byte stream into frames and calls `onFrame` for each whole one, in order. Bytes are either
+ * written to where `room` says and then counted with `filled`, or copied by `push`. It throws a typed
+ * error at the first malformed header and must not be used afterwards. Payload buffers come from
+ * `allocate` and belong to the receiver.
  */
 export class FrameParser {
   readonly #header = Buffer.alloc(FRAME_HEADER_BYTES);
-  #headerFill = 0;
   #current: ParsedHeader | undefined;
   #payload: Buffer = Buffer.alloc(0);
-  #payloadFill = 0;
+  /** Of the header, or of the payload once the header is complete. */
+  #fill = 0;
 
   constructor(
     private readonly onFrame: (frame: Frame) => void,
     private readonly allocate: (bytes: number) => Buffer = Buffer.allocUnsafe,
   ) {}
 
+  /** Where the next bytes of the stream belong; never empty, never beyond the present frame. */
+  room(): Buffer {
+    return this.#target.subarray(this.#fill);
+  }
+
+  /** The first `bytes` of `room()` are there. */
+  filled(bytes: number): void {
+    this.#fill += bytes;
+    if (this.#fill < this.#target.length) return;
+    this.#fill = 0;
+    if (this.#current !== undefined) {
+      this.#emit(this.#current);
+      return;
+    }
+    const header = readHeader(this.#header);
+    this.#payload = this.allocate(header.payloadBytes);
+    if (header.payloadBytes === 0) this.#emit(header);
+    else this.#current = header;
+  }
+
   push(bytes: Buffer): void {
-    let at = 0;
-    while (at < bytes.length) {
-      at +=
-        this.#current === undefined ? this.#fillHeader(bytes, at) : this.#fillPayload(bytes, at);
+    for (let at = 0; at < bytes.length; ) {
+      const taken = bytes.copy(this.room(), 0, at);
+      at += taken;
+      this.filled(taken);
     }
   }
 
-  #fillHeader(bytes: Buffer, at: number): number {
-    const taken = bytes.copy(this.#header, this.#headerFill, at);
-    this.#headerFill += taken;
-    if (this.#headerFill === FRAME_HEADER_BYTES) {
-      const header = readHeader(this.#header);
-      this.#headerFill = 0;
-      this.#current = header;
-      this.#payload = this.allocate(header.payloadBytes);
-      this.#payloadFill = 0;
-      if (header.payloadBytes === 0) this.#emit(header);
-    }
-    return taken;
-  }
-
-  #fillPayload(bytes: Buffer, at: number): number {
-    const header = this.#current as ParsedHeader;
-    const taken = bytes.copy(this.#payload, this.#payloadFill, at);
-    this.#payloadFill += taken;
-    if (this.#payloadFill === header.payloadBytes) this.#emit(header);
-    return taken;
+  get #target(): Buffer {
+    return this.#current === undefined ? this.#header : this.#payload;
   }
 
   #emit({ type, epoch, term }: ParsedHeader): void {

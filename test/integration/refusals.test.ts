@@ -164,7 +164,7 @@ describe('refusals', () => {
       const checkpoint = { digest: '0'.repeat(32), chunks: 0, addresses: [] };
       const cases = [
         ['HYP_DEVICE_STATE_BAD', { type: 'deviceState', epoch: 1, payload: Buffer.from('QEVM') }],
-        ['CHUNK_MALFORMED', { type: 'chunk', epoch: 1, payload: Buffer.alloc(4_096, 1) }],
+        ['EPOCH_CHUNK_MALFORMED', { type: 'chunk', epoch: 1, payload: Buffer.alloc(4_096, 1) }],
         ['EPOCH_NO_DEVICE_STATE', Peer.message('checkpoint', checkpoint, 1)],
       ] as const;
       for (const [code, frame] of cases) {
@@ -175,7 +175,7 @@ describe('refusals', () => {
           code,
         ).not.toContain('committed');
         const log = `${lab.host('b').runDir}/run/understudy/sessions/${guest.name}.backup.log`;
-        expect(await readFile(log, 'utf8')).toContain(code);
+        await eventually(async () => expect(await readFile(log, 'utf8')).toContain(code));
         // The standby goes with its session.
         await eventually(async () =>
           expect(await lab.host('b').virsh('list', '--name')).not.toContain(guest.name),

@@ -157,6 +157,8 @@ describe('the replica receiver', () => {
 
   it('refuses a malformed chunk before staging it', () => {
     const { receiver: to } = receiver();
-    expect(() => to.onChunk(1, Buffer.from('bad'))).toThrow('malformed');
+    expect(() => to.onChunk(1, Buffer.from('bad'))).toThrow(
+      expect.objectContaining({ code: 'EPOCH_CHUNK_MALFORMED' }),
+    );
   });
 });

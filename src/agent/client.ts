@@ -1,7 +1,7 @@
-/** The CLI's only way to anything: the agent's control API. */
-import { controlRequest } from '../agent/session-process.js';
-import type { DomainStatus } from '../agent/status.js';
+/** The agent's control API as a client sees it: the CLI and the laboratory use nothing else. */
 import type { CheckReport } from '../hypervisor/check.js';
+import { controlRequest } from './control-request.js';
+import type { DomainStatus } from './status.js';
 
 export interface ProtectBody {
   backup: { host: string; port: number };

@@ -1,8 +1,8 @@
 /** Follows a domain until it is protected, telling of the progress. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { DomainStatus } from '../agent/status.js';
 import { UnderstudyError } from '../errors.js';
-import { cliError } from './errors.js';
+import { agentError } from './errors.js';
+import type { DomainStatus } from './status.js';
 
 /** The agent has no push for this; a look costs it under a millisecond. */
 const LOOK_EVERY_MS = 100;
@@ -19,7 +19,10 @@ export async function waitProtected(
     if (status.state !== 'syncing') throw endedAs(status);
     if (performance.now() > deadlineMs) {
       const seconds = Math.round(options.timeoutMs / 1000);
-      throw cliError('CLI_TIMED_OUT', `${status.domain} is still syncing after ${seconds} s`);
+      throw agentError(
+        'AGENT_WAIT_TIMED_OUT',
+        `${status.domain} is still syncing after ${seconds} s`,
+      );
     }
     await delay(LOOK_EVERY_MS);
   }
@@ -27,5 +30,5 @@ export async function waitProtected(
 
 function endedAs({ domain, state, reason }: DomainStatus): UnderstudyError {
   if (reason !== undefined) return new UnderstudyError(reason.code, reason.message, reason.remedy);
-  return cliError('CLI_NOT_PROTECTED', `${domain} is ${state}`);
+  return agentError('AGENT_ENDED_UNPROTECTED', `${domain} is ${state}`);
 }

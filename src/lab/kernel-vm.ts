@@ -1,0 +1,144 @@
+/**
+ * A throw-away virtual machine that boots the laboratory's kernel and runs one Node script in it,
+ * for what this host's own kernel cannot show (another version, other modules).
+ *
+ * The VM has no network, no disk and no way back but its serial console. In it lie Node, busybox,
+ * iproute2 and this checkout's `dist/` with addon and dependencies, under VM_PRODUCT. It runs
+ * emulated, so that it works wherever QEMU does: about 6 s a run.
+ */
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import type { Readable } from 'node:stream';
+import { messageOf } from '../errors.js';
+import { labError } from './errors.js';
+import { guestImage } from './guest-image.js';
+import { KernelModules } from './kernel-modules.js';
+import { kernelVmImage } from './kernel-vm-image.js';
+import {
+  CONSOLE_BYTES_MAX,
+  KERNEL_VM_MEMORY_MIB_DEFAULT,
+  KERNEL_VM_TIMEOUT_MS_DEFAULT,
+  LOG_TAIL_BYTES_MAX,
+} from './limits.js';
+import { EMULATOR } from './platform.js';
+
+export { VM_PRODUCT } from './kernel-vm-base.js';
+
+type Qemu = ChildProcessByStdio<null, Readable, Readable>;
+
+export interface KernelVmOptions {
+  /** An .mjs file, run alone: what it imports lies in the VM. */
+  script: string;
+  /** Kernel modules that it needs; what these depend on is loaded too. */
+  modules: readonly string[];
+  memoryMib?: number;
+  timeoutMs?: number;
+}
+
+export interface KernelVmResult {
+  /** The script's; 128 + N when signal N ended it. */
+  exitCode: number;
+  /** What the script wrote to stdout and stderr. */
+  output: string;
+}
+
+/** `uname -r` of the kernel that `runInKernelVm` boots. @throws LAB_COMMAND_FAILED */
+export async function kernelVmRelease(): Promise<string> {
+  await guestImage();
+  return (await KernelModules.open()).release;
+}
+
+/**
+ * Boots, runs, and leaves nothing behind on either ending.
+ * @throws LAB_KERNEL_VM_FAILED when the VM did not run the script to its end; a script that fails
+ * is a result
+ */
+export async function runInKernelVm(options: KernelVmOptions): Promise<KernelVmResult> {
+  const { script, timeoutMs = KERNEL_VM_TIMEOUT_MS_DEFAULT } = options;
+  const { kernel } = await guestImage();
+  const modules = await (await KernelModules.open()).loadOrder(options.modules);
+  const directory = await mkdtemp(`${tmpdir()}/understudy-kernel-vm-`);
+  try {
+    const initrd = await kernelVmImage({ script, modules, directory });
+    const token = randomBytes(8).toString('hex');
+    const limitS = Math.ceil(timeoutMs / 1000);
+    const memoryMib = options.memoryMib ?? KERNEL_VM_MEMORY_MIB_DEFAULT;
+    const qemu = spawn(EMULATOR, qemuArguments({ kernel, initrd, memoryMib, token, limitS }), {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const { text, cut } = await consoleOf(qemu, timeoutMs);
+    const result = readConsole(text, token);
+    if (result !== undefined) return result;
+    const why = cut ?? 'the VM ended without a word of the script’s end';
+    throw labError('LAB_KERNEL_VM_FAILED', `${why}; console:\n${text.slice(-LOG_TAIL_BYTES_MAX)}`);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** The script's part of the console and its exit code; undefined unless it began and ended. Pure. */
+export function readConsole(text: string, token: string): KernelVmResult | undefined {
+  const mark = `vm-${token}`;
+  const whole = new RegExp(`${mark} begin\r?\n([^]*)${mark} exit (\\d+)\r?\n`).exec(text);
+  if (whole === null) return undefined;
+  const [, output = '', exitCode] = whole;
+  return { exitCode: Number(exitCode), output };
+}
+
+interface Console {
+  text: string;
+  /** Why the VM was killed before its end. */
+  cut?: string;
+}
+
+/** Resolves when QEMU has ended, which it does at the latest when a limit is reached. */
+async function consoleOf(qemu: Qemu, timeoutMs: number): Promise<Console> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  let cut: string | undefined;
+  const kill = (why: string): void => {
+    cut ??= why;
+    qemu.kill('SIGKILL');
+  };
+  const keep = (chunk: Buffer): void => {
+    bytes += chunk.length;
+    if (bytes > CONSOLE_BYTES_MAX) kill(`more than ${CONSOLE_BYTES_MAX} bytes on the console`);
+    else chunks.push(chunk);
+  };
+  qemu.stdout.on('data', keep);
+  qemu.stderr.on('data', keep);
+  const timer = setTimeout(() => kill(`no end within ${timeoutMs} ms`), timeoutMs);
+  try {
+    await once(qemu, 'close');
+  } catch (error) {
+    throw labError('LAB_KERNEL_VM_FAILED', `${EMULATOR}: ${messageOf(error)}`, { cause: error });
+  } finally {
+    clearTimeout(timer);
+  }
+  const text = Buffer.concat(chunks).toString();
+  return cut === undefined ? { text } : { text, cut };
+}
+
+interface Machine {
+  kernel: string;
+  initrd: string;
+  memoryMib: number;
+  token: string;
+  limitS: number;
+}
+
+function qemuArguments({ kernel, initrd, memoryMib, token, limitS }: Machine): string[] {
+  const words = ['console=ttyS0', 'quiet', 'panic=-1', 'mitigations=off', 'tsc=unstable'];
+  return [
+    // The smallest machine with a serial port; what it leaves out is what takes time to probe.
+    ...['-machine', 'microvm,isa-serial=on,rtc=on,pic=on,pit=on,acpi=off'],
+    // `max`, or Node meets instructions that its libraries were told to expect.
+    ...['-accel', 'tcg', '-cpu', 'max', '-smp', '1', '-m', String(memoryMib), '-nodefaults'],
+    ...['-no-user-config', '-no-reboot', '-display', 'none', '-serial', 'stdio'],
+    ...['-kernel', kernel, '-initrd', initrd],
+    ...['-append', [...words, `vm.token=${token}`, `vm.limit_s=${limitS}`].join(' ')],
+  ];
+}
