@@ -1,10 +1,12 @@
 {
+  # 1: AddressSanitizer and UndefinedBehaviorSanitizer (script/sanitize).
+  "variables": { "sanitize%": 0 },
   "targets": [
     {
       "target_name": "understudy",
       "sources": [
         "addon.cc",
-        "<!@(find common libvirt memory net -name '*.cc' -not -path '*/test/*' | sort)"
+        "<!@(find -H common libvirt memory net -name '*.cc' -not -path '*/test/*' | sort)"
       ],
       "include_dirs": [
         "<!@(pkg-config --variable=includedir libvirt)",
@@ -21,7 +23,19 @@
       "cflags!": ["-fno-exceptions"],
       "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17"],
       "cflags_cc": ["-std=gnu++20", "-fexceptions", "-frtti", "-O3", "-mssse3", "-pthread"],
-      "ldflags": ["-pthread", "-Wl,-z,nodelete"]},
+      "ldflags": ["-pthread", "-Wl,-z,nodelete"],
+      "conditions": [
+        [
+          "sanitize == 1",
+          {
+            "cflags": ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g"],
+            "cflags_cc!": ["-O3"],
+            "cflags_cc": ["-O1"],
+            "ldflags": ["-fsanitize=address,undefined"]
+          }
+        ]
+      ]
+    },
     {
       "target_name": "understudy-scribbler",
       "type": "executable",

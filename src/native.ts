@@ -345,6 +345,7 @@ export interface NativeAddon {
   net: NativeNet;
 }
 
-export const native = createRequire(import.meta.url)(
-  '../native/build/Release/understudy.node',
-) as NativeAddon;
+/** UNDERSTUDY_ADDON: another build of the same sources, which script/sanitize tests. */
+const addon = process.env.UNDERSTUDY_ADDON ?? '../native/build/Release/understudy.node';
+
+export const native = createRequire(import.meta.url)(addon) as NativeAddon;

@@ -8,6 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { SESSION_NICENESS } from '../../src/agent/limits.js';
 import { runCommand } from '../../src/lab/command.js';
 import type { Lab } from '../../src/lab/lab.js';
 import { HOST_ADDRESSES } from '../../src/lab/layout.js';
@@ -47,11 +48,11 @@ export class Loopback {
 
   async #measure(command: readonly string[], bytes: number): Promise<number> {
     const end = (place: Place, role: string): ChildProcess => {
-      const [file = '', ...args] = [
-        ...command,
-        ...[role, HOST_ADDRESSES.a.repl, String(PORT), String(bytes)],
-      ];
-      return place.spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+      // Ahead of other work, as the sessions that they are compared with.
+      const args = ['-n', String(SESSION_NICENESS), ...command, role, HOST_ADDRESSES.a.repl];
+      return place.spawn('nice', [...args, String(PORT), String(bytes)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
     };
     const sender = end(this.lab.host('a'), 'send');
     try {

@@ -1,6 +1,6 @@
 /** Real takeovers, there and back again: from the decision to the resumed guest. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Takeover } from '../../src/agent/status.js';
+import type { DomainStatus, Takeover } from '../../src/agent/status.js';
 import type { HostPair } from '../../src/lab/host-pair.js';
 import type { HostName } from '../../src/lab/layout.js';
 import { benchError } from '../errors.js';
@@ -56,13 +56,15 @@ export async function promoteRows(pair: HostPair, run: BenchRun): Promise<Row[]>
 }
 
 async function takeover(pair: HostPair, from: HostName): Promise<Takeover> {
-  const { qemuPid } = await pair.protect(DOMAIN, { from, intervalMs: INTERVAL_MS });
+  await pair.protect(DOMAIN, { from, intervalMs: INTERVAL_MS });
   await delay(PROTECTED_FOR_MS);
+  // On a busy machine protection may have been lost and be on its way back.
+  const isProtected = ({ state }: DomainStatus): boolean => state === 'protected';
+  const { qemuPid } = await pair.waitFor(from, DOMAIN, isProtected, TAKEOVER_TIMEOUT_MS);
   if (qemuPid === undefined) throw new TypeError('a protected domain has no QEMU');
   process.kill(qemuPid, 'SIGKILL');
   const to = from === 'a' ? 'b' : 'a';
-  const isOver = ({ state }: { state: string }): boolean =>
-    state === 'promoted' || state === 'failed';
+  const isOver = ({ state }: DomainStatus): boolean => state === 'promoted' || state === 'failed';
   const status = await pair.waitFor(to, DOMAIN, isOver, TAKEOVER_TIMEOUT_MS);
   if (status.takeover === undefined) {
     throw benchError('BENCH_NOTHING_MEASURED', `no takeover: ${status.reason?.message}`);

@@ -8,6 +8,8 @@ import { messageOf } from '../errors.js';
 import type { State } from '../failover/states.js';
 import type { CheckReport } from '../hypervisor/check.js';
 import { type Hypervisor, openHypervisor } from '../hypervisor/connection.js';
+import { inspectDomain } from '../hypervisor/inspect.js';
+import { holderBackend } from '../netbuffer/holder.js';
 import type { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
@@ -93,7 +95,12 @@ export class Agent {
   }
 
   async unprotect(domain: string, force: boolean): Promise<DomainStatus> {
-    return this.#session(domain).request('/v1/unprotect', { force });
+    const session = this.#session(domain);
+    if (!session.hasEnded) return session.request('/v1/unprotect', { force });
+    const last = await session.status();
+    if (last.role === 'primary' && last.state === 'failed') await this.#freeOutput(domain, force);
+    this.#sessions.delete(domain);
+    return { ...last, state: 'unprotected' };
   }
 
   async failover(domain: string): Promise<DomainStatus> {
@@ -163,6 +170,25 @@ export class Agent {
     const ending = over === true || (role === 'primary' && OVER.has(state));
     if (!ending || !(await session.endsWithin(SESSION_END_TIMEOUT_MS))) {
       throw agentError('AGENT_ALREADY_PROTECTED', `${domain} is ${state} as ${role}`, { domain });
+    }
+  }
+
+  /** The session died holding output: its taps are given back to their bridges. */
+  async #freeOutput(domain: string, force: boolean): Promise<void> {
+    if (!force) {
+      const message = 'the session died; the backup may have taken over since';
+      throw agentError('AGENT_BACKUP_UNSURE', message, { domain });
+    }
+    const hypervisor = await this.#hypervisor();
+    try {
+      const { nics } = await inspectDomain(await hypervisor.domain(domain));
+      for (const { tap, bridge } of nics) {
+        if (tap !== undefined && bridge !== undefined) {
+          await holderBackend.restoreTap({ tap, bridge });
+        }
+      }
+    } finally {
+      await hypervisor.close();
     }
   }
 

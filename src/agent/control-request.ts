@@ -11,11 +11,12 @@ export async function controlRequest(
   method: 'GET' | 'POST',
   path: string,
   body?: object,
+  timeoutMs: number = CONTROL_TIMEOUT_MS,
 ): Promise<unknown> {
   const client = new Client('http://understudy', {
     connect: { socketPath },
-    headersTimeout: CONTROL_TIMEOUT_MS,
-    bodyTimeout: CONTROL_TIMEOUT_MS,
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
   });
   try {
     const response = await client.request({

@@ -18,6 +18,10 @@ export const agentErrors = {
     remedy:
       'The domain’s output stays held. See the session’s log; protect the domain again, or unprotect it.',
   },
+  AGENT_SESSION_SILENT: {
+    meaning: 'A session process runs but does not answer its agent.',
+    remedy: 'See whether it is stopped or starved; its log is under the agent’s run directory.',
+  },
   AGENT_SESSION_NOT_READY: {
     meaning: 'A session process did not come up.',
     remedy: 'See the session’s log under the agent’s run directory.',

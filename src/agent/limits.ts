@@ -28,5 +28,8 @@ export const CONTROL_TIMEOUT_MS = 30_000;
 /** Sessions run ahead of ordinary work, so that a busy guest does not look like a dead host (setpriority(2)). */
 export const SESSION_NICENESS = -15;
 
+/** A session that does not tell its status within this is not well. */
+export const STATUS_TIMEOUT_MS = 2_000;
+
 /** Chunk buffers the backup keeps for reuse: 16 × 4 MiB. */
 export const CHUNK_BUFFERS_KEPT = 16;

@@ -9,13 +9,14 @@ import { constants, existsSync } from 'node:fs';
 import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { messageOf, type UnderstudyError } from '../errors.js';
 import { controlRequest } from './control-request.js';
 import { agentError } from './errors.js';
-import { SESSION_END_TIMEOUT_MS, SESSION_READY_TIMEOUT_MS } from './limits.js';
+import { SESSION_END_TIMEOUT_MS, SESSION_READY_TIMEOUT_MS, STATUS_TIMEOUT_MS } from './limits.js';
 import type { SessionConfig } from './session-config.js';
 import { type SessionPaths, sessionPaths } from './session-control.js';
 import type { SessionReady } from './session-main.js';
-import type { DomainStatus } from './status.js';
+import { type DomainStatus, reasonOf } from './status.js';
 
 export interface SessionEnd {
   /** It ended by itself after what was asked of it. */
@@ -76,27 +77,34 @@ export class SessionProcess {
     }
   }
 
-  /** The live status, or the last one written before the end, with what its end means. */
+  /** The live status; of a session that ended or does not answer, the last one and what that means. */
   async status(): Promise<DomainStatus> {
-    if (this.#end === undefined) {
-      try {
-        return (await this.#ask('GET', '/v1/status')) as DomainStatus;
-      } catch (error) {
-        // A session that ends closes its socket a moment before its process is gone.
-        if (!(await this.endsWithin(SESSION_END_TIMEOUT_MS))) throw error;
+    try {
+      if (this.#end === undefined) {
+        const { socket } = this.paths;
+        const answer = await controlRequest(
+          socket,
+          'GET',
+          '/v1/status',
+          undefined,
+          STATUS_TIMEOUT_MS,
+        );
+        return answer as DomainStatus;
+      }
+    } catch (cause) {
+      // A session that ends closes its socket a moment before its process is gone.
+      if (!(await this.endsWithin(SESSION_END_TIMEOUT_MS))) {
+        const message = `the ${this.config.role} session does not answer: ${messageOf(cause)}`;
+        return this.#lastStatus(agentError('AGENT_SESSION_SILENT', message, { cause }));
       }
     }
-    const last = await this.#lastStatus();
-    if (this.#end?.orderly === true) return last;
-    const { code, message, remedy } = agentError(
-      'AGENT_SESSION_DIED',
-      `the ${this.config.role} session ended: ${this.#end?.how}`,
-    );
-    return { ...last, state: 'failed', reason: { code, message, remedy } };
+    if (this.#end?.orderly === true) return this.#lastStatus();
+    const message = `the ${this.config.role} session ended: ${this.#end?.how}`;
+    return this.#lastStatus(agentError('AGENT_SESSION_DIED', message));
   }
 
   async request(path: '/v1/unprotect' | '/v1/failover', body: object = {}): Promise<DomainStatus> {
-    return (await this.#ask('POST', path, body)) as DomainStatus;
+    return (await controlRequest(this.paths.socket, 'POST', path, body)) as DomainStatus;
   }
 
   /** Ends the process at once. */
@@ -113,22 +121,16 @@ export class SessionProcess {
     return this.hasEnded;
   }
 
-  async #lastStatus(): Promise<DomainStatus> {
-    if (existsSync(this.paths.status)) {
-      return JSON.parse(await readFile(this.paths.status, 'utf8')) as DomainStatus;
-    }
-    return {
-      domain: this.config.domain,
-      role: this.config.role,
-      state: 'failed',
-      term: 0,
-      since: new Date().toISOString(),
-      sessionPid: this.pid,
-    };
-  }
-
-  async #ask(method: 'GET' | 'POST', path: string, body?: object): Promise<unknown> {
-    return controlRequest(this.paths.socket, method, path, body);
+  /** What the session last wrote; with `failure` it is failed, whatever it was then. */
+  async #lastStatus(failure?: UnderstudyError): Promise<DomainStatus> {
+    const { domain, role } = this.config;
+    const since = new Date().toISOString();
+    const none = { domain, role, state: 'failed' as const, term: 0, since, sessionPid: this.pid };
+    const last = existsSync(this.paths.status)
+      ? (JSON.parse(await readFile(this.paths.status, 'utf8')) as DomainStatus)
+      : none;
+    if (failure === undefined) return last;
+    return { ...last, state: 'failed', reason: reasonOf(failure) };
   }
 }
 

@@ -114,9 +114,18 @@ describe('a protected domain', () => {
       // Its output died with the session's hold: fail closed.
       await delay(LISTEN_MS);
       expect(await beaconsPass()).toBe(false);
+      const stopped = await pair.agent('b').client.status(guest.name);
+      expect(stopped).toMatchObject({ state: 'failed', reason: { code: 'AGENT_SESSION_SILENT' } });
     } finally {
       process.kill(backup.sessionPid, 'SIGKILL');
     }
+    // The operator made sure that the backup does not run it.
+    const { client } = pair.agent('a');
+    await expect(client.unprotect(guest.name, false)).rejects.toMatchObject({
+      code: 'AGENT_BACKUP_UNSURE',
+    });
+    expect((await client.unprotect(guest.name, true)).state).toBe('unprotected');
+    await eventually(async () => expect(await beaconsPass()).toBe(true));
   });
 
   it('is not resurrected after a shutdown or a destroy by its operator', async () => {

@@ -31,6 +31,7 @@ describe.each(DOCUMENTS)('%s', (path) => {
 describe('what must be documented', () => {
   const operations = readText('docs/operations.md');
   const protocol = readText('docs/protocol.md');
+  const testing = readText('docs/testing.md');
 
   it('every log event that is logged', () => {
     const sources = [...sourceFiles().values()].map(({ text }) => text).join('\n');
@@ -58,8 +59,19 @@ describe('what must be documented', () => {
   });
 
   it('every planted fault', () => {
-    const testing = readText('docs/testing.md');
     expect(Object.keys(FAULTS).filter((fault) => !isNamed(testing, fault))).toEqual([]);
+  });
+});
+
+describe('docs/testing.md', () => {
+  it('names tests that are there', () => {
+    const text = readText('docs/testing.md');
+    const named = [...text.matchAll(/`((?:unit|integration|chaos)\/[\w/-]+)`/g)];
+    expect(named.length).toBeGreaterThan(10);
+    const gone = named
+      .map(([, name = '']) => `test/${name}`)
+      .filter((name) => ![name, `${name}.test.ts`].some((path) => existsSync(join(ROOT, path))));
+    expect(gone).toEqual([]);
   });
 });
 
