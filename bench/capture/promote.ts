@@ -8,7 +8,7 @@ import { type BenchRun, medianOf, type Row, row } from '../harness.js';
 import { PROMOTE_MS_MAX, TAKEOVER_TIMEOUT_MS } from '../limits.js';
 
 const DOMAIN = 'promote';
-const LOAD = { dirty_pages: 2000, dirty_mib: 64, dirty_period_ms: 10 };
+const LOAD = { dirty_pages: 2000, dirty_mib: 8, dirty_period_ms: 10 };
 const TAKEOVERS = 9;
 const TAKEOVERS_QUICK = 5;
 const INTERVAL_MS = 25;

@@ -1,4 +1,5 @@
 // NativeGuestMemory: every call runs on the object's own thread, in the order of the calls.
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -142,17 +143,19 @@ class GuestMemoryObject : public Napi::ObjectWrap<GuestMemoryObject> {
   }
 
   // These two only change bookkeeping; in order with the other calls, and without waiting.
-  Napi::Value Abandon(const Napi::CallbackInfo& info) {
+  Napi::Value Change(const Napi::CallbackInfo& info, void (GuestMemory::*change)()) {
     return Guarded(info.Env(), [&] {
-      thread_->Post([guest = memory_, &required = memory()] { required.Abandon(); });
+      // First of all: a detached one has no thread to post to.
+      memory();
+      thread_->Post([guest = memory_, change] { std::invoke(change, *guest); });
       return info.Env().Undefined();
     });
   }
+  Napi::Value Abandon(const Napi::CallbackInfo& info) {
+    return Change(info, &GuestMemory::Abandon);
+  }
   Napi::Value ForgetReplica(const Napi::CallbackInfo& info) {
-    return Guarded(info.Env(), [&] {
-      thread_->Post([guest = memory_, &required = memory()] { required.ForgetReplica(); });
-      return info.Env().Undefined();
-    });
+    return Change(info, &GuestMemory::ForgetReplica);
   }
 
   Napi::Value DigestRam(const Napi::CallbackInfo& info) {

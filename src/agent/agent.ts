@@ -6,6 +6,7 @@ import type { Server } from 'node:net';
 import { FAULTS, isFault } from '../epoch/faults.js';
 import { messageOf } from '../errors.js';
 import type { State } from '../failover/states.js';
+import { rowFor } from '../failover/table.js';
 import type { CheckReport } from '../hypervisor/check.js';
 import { type Hypervisor, openHypervisor } from '../hypervisor/connection.js';
 import { inspectDomain } from '../hypervisor/inspect.js';
@@ -149,10 +150,30 @@ export class Agent {
     const session = await SessionProcess.start(config, (end) => {
       const level = end.orderly ? 'info' : 'error';
       this.log[level](LOG_EVENTS.sessionEnded, { domain, role, ...end });
+      if (!end.orderly) this.#afterDeath(config);
     });
     this.#sessions.set(domain, session);
     this.log.info(LOG_EVENTS.sessionUp, { domain, role, pid: session.pid, port: session.port });
     return session;
+  }
+
+  /** What the state table asks for when a session process dies; the session cannot do it any more. */
+  #afterDeath({ domain, role }: SessionConfig): void {
+    const state = role === 'primary' ? 'protected' : 'syncing';
+    const actions = rowFor(role, state, 'sessionDied')?.actions ?? [];
+    if (!actions.includes('destroyStandby')) return;
+    this.#destroyStandby(domain).catch((error: unknown) => {
+      this.log.error(LOG_EVENTS.teardown, { domain, error: messageOf(error) });
+    });
+  }
+
+  async #destroyStandby(domain: string): Promise<void> {
+    const hypervisor = await this.#hypervisor();
+    try {
+      await hypervisor.destroyStandby(domain);
+    } finally {
+      await hypervisor.close();
+    }
   }
 
   /** A session that is over, or whose takeover is, makes room for a new one. */

@@ -2,7 +2,7 @@
  * The primary's way to its backup: asks the backup's agent for a session, says HELLO there, opens
  * the heartbeat paths. What it returns is connected and agreed, or a typed error was thrown.
  */
-import { UnderstudyError } from '../errors.js';
+import { messageOf, UnderstudyError } from '../errors.js';
 import { HeartbeatPaths } from '../failover/heartbeat-paths.js';
 import type { DomainDescription } from '../hypervisor/description.js';
 import { connectChannel, type FrameChannel } from '../wire/channel.js';
@@ -10,7 +10,7 @@ import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
 import { HELLO_TIMEOUT_MS, WELCOME_TIMEOUT_MS } from '../wire/limits.js';
 import { decodeMessage, type GuestIdentity, PROTOCOL_VERSIONS } from '../wire/messages.js';
-import { PREPARE_TIMEOUT_MS } from './limits.js';
+import { BACKUP_PATIENCE, PREPARE_TIMEOUT_MS } from './limits.js';
 import type { PrimaryConfig } from './session-config.js';
 
 export interface LinkRequest {
@@ -27,6 +27,8 @@ export interface BackupLink {
   heartbeats: HeartbeatPaths;
   /** host:port of the session. */
   peer: string;
+  /** Heartbeat paths that could not be opened; the others carry on. */
+  warnings: readonly string[];
 }
 
 export async function connectBackup(request: LinkRequest): Promise<BackupLink> {
@@ -50,8 +52,8 @@ export async function connectBackup(request: LinkRequest): Promise<BackupLink> {
       { term },
     );
     expectWelcome(await channel.next(WELCOME_TIMEOUT_MS));
-    const heartbeats = await connectHeartbeats(request, port);
-    return { channel, heartbeats, peer: `${host}:${port}` };
+    const { heartbeats, warnings } = await connectHeartbeats(request, port);
+    return { channel, heartbeats, warnings, peer: `${host}:${port}` };
   } catch (error) {
     channel.destroy();
     throw error;
@@ -76,34 +78,48 @@ async function prepare(config: PrimaryConfig, term: number): Promise<number> {
   }
 }
 
-async function connectHeartbeats(request: LinkRequest, port: number): Promise<HeartbeatPaths> {
+/** Opens every path that can be opened; at least one must. */
+async function connectHeartbeats(
+  request: LinkRequest,
+  port: number,
+): Promise<{ heartbeats: HeartbeatPaths; warnings: string[] }> {
   const { config, term } = request;
-  const paths = new HeartbeatPaths(config.heartbeat, config.heartbeatHosts.length, () => term, {
-    onSilent: request.onSilent,
-    onStall: request.onStall,
-  });
+  const hosts = config.heartbeatHosts;
+  const opened = await Promise.allSettled(
+    hosts.map((host, path) => openPath(request, host, port, path)),
+  );
+  const failed = opened.filter((one) => one.status === 'rejected');
+  if (failed.length === hosts.length) throw failed[0]?.reason;
+  const { intervalMs, missedMax } = config.heartbeat;
+  const patient = { intervalMs, missedMax: missedMax * BACKUP_PATIENCE };
+  const heartbeats = new HeartbeatPaths(patient, hosts.length, () => term, request);
+  const warnings: string[] = [];
+  for (const [path, one] of opened.entries()) {
+    if (one.status === 'fulfilled') heartbeats.use(path, one.value);
+    else warnings.push(`heartbeat path ${hosts[path]} is down: ${messageOf(one.reason)}`);
+  }
+  return { heartbeats, warnings };
+}
+
+async function openPath(
+  { config, term }: LinkRequest,
+  host: string,
+  port: number,
+  path: number,
+): Promise<FrameChannel> {
+  const channel = await connectChannel({ host, port });
+  const { domain } = config;
   try {
-    await Promise.all(
-      config.heartbeatHosts.map(async (host, path) => {
-        const channel = await connectChannel({ host, port });
-        await channel.sendMessage(
-          'hello',
-          'helloHeartbeat',
-          {
-            purpose: 'heartbeat',
-            versions: [...PROTOCOL_VERSIONS],
-            domain: config.domain,
-            path,
-          },
-          { term },
-        );
-        expectWelcome(await channel.next(HELLO_TIMEOUT_MS));
-        paths.use(path, channel);
-      }),
+    await channel.sendMessage(
+      'hello',
+      'helloHeartbeat',
+      { purpose: 'heartbeat', versions: [...PROTOCOL_VERSIONS], domain, path },
+      { term },
     );
-    return paths;
+    expectWelcome(await channel.next(HELLO_TIMEOUT_MS));
+    return channel;
   } catch (error) {
-    paths.close();
+    channel.destroy();
     throw error;
   }
 }

@@ -3,6 +3,7 @@
  * heartbeats. It outlives the connection: the committed checkpoint is what a takeover needs.
  */
 import { monotonicMs } from '../clock.js';
+import { SHIP_CHUNK_BYTES } from '../epoch/limits.js';
 import { ReplicaReceiver } from '../epoch/replica.js';
 import { HeartbeatPaths } from '../failover/heartbeat-paths.js';
 import type { Hypervisor } from '../hypervisor/connection.js';
@@ -12,7 +13,7 @@ import { BufferPool } from '../wire/buffer-pool.js';
 import type { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
-import { CHUNK_BYTES_MAX, DEVICE_STATE_BYTES_MAX } from '../wire/limits.js';
+import { DEVICE_STATE_BYTES_MAX } from '../wire/limits.js';
 import { commonVersion, decodeMessage, type Message } from '../wire/messages.js';
 import { BackupStandby } from './backup-standby.js';
 import { CHUNK_BUFFERS_KEPT } from './limits.js';
@@ -81,7 +82,7 @@ export class BackupPeer {
       standby,
       heartbeats,
       identity.ramBlocks.reduce((total, { bytes }) => total + bytes, 0),
-      new BufferPool(CHUNK_BYTES_MAX, CHUNK_BUFFERS_KEPT),
+      new BufferPool(SHIP_CHUNK_BYTES, CHUNK_BUFFERS_KEPT),
       listener,
     );
     try {

@@ -70,8 +70,17 @@ export const agentErrors = {
     remedy: 'Free memory on the backup, or give it more.',
   },
   AGENT_GUEST_GONE: {
-    meaning: 'The guest ended while it was being protected.',
+    meaning: 'The guest was ended on purpose while it was protected.',
     remedy: 'Start the domain and protect it again.',
+  },
+  AGENT_GUEST_DIED: {
+    meaning: 'The guest’s QEMU died on the primary; the backup takes over.',
+    remedy:
+      'Look at `understudy status DOMAIN` on the other host; do not start the domain on this one.',
+  },
+  AGENT_NOT_BACKUP: {
+    meaning: 'Only the backup can take a domain over, and this host is its primary.',
+    remedy: 'Run the command on the other host; `understudy status DOMAIN` names it.',
   },
 } as const;
 

@@ -31,5 +31,11 @@ export const SESSION_NICENESS = -15;
 /** A session that does not tell its status within this is not well. */
 export const STATUS_TIMEOUT_MS = 2_000;
 
-/** Chunk buffers the backup keeps for reuse: 16 × 4 MiB. */
-export const CHUNK_BUFFERS_KEPT = 16;
+/** Chunk buffers the backup keeps for reuse, 1 MiB each: a busy guest’s checkpoint allocates nothing. */
+export const CHUNK_BUFFERS_KEPT = 64;
+
+/**
+ * The primary waits this many times longer for its backup than the other way round: a stalled backup
+ * only delays commits, while suspecting it means to start from nothing.
+ */
+export const BACKUP_PATIENCE = 4;

@@ -70,6 +70,9 @@ export class PrimarySession {
     const { domain } = this.config;
     const known = await this.dependencies.terms.read(domain);
     this.#term = Math.max(1, known.term);
+    if (this.#faults.size > 0) {
+      this.dependencies.log.warn(LOG_EVENTS.faultPlanted, { faults: [...this.#faults] });
+    }
     await this.dependencies.terms.write({ domain, term: this.#term, ours: true });
   }
 
@@ -93,16 +96,17 @@ export class PrimarySession {
   }
 
   async failover(): Promise<void> {
-    const message = 'this host is the primary; ask the backup to take over';
-    throw agentError('AGENT_BAD_REQUEST', message, { domain: this.config.domain });
+    const { domain } = this.config;
+    throw agentError('AGENT_NOT_BACKUP', `this host is the primary of ${domain}`, { domain });
   }
 
   status(): DomainStatus {
     const { config } = this;
     const { state, since, reason } = this.#machine;
     const guest = this.#guest;
-    const heartbeat = this.#protection?.heartbeat;
-    const warnings = [...(guest?.warnings ?? [])];
+    const linked = state === 'syncing' || state === 'protected';
+    const heartbeat = linked ? this.#protection?.heartbeat : undefined;
+    const warnings = [...(guest?.warnings ?? []), ...(this.#protection?.warnings ?? [])];
     if (this.#holdTrouble !== undefined) warnings.push(this.#holdTrouble);
     return {
       ...(this.#over ? { over: true as const } : {}),
@@ -117,7 +121,9 @@ export class PrimarySession {
       ...(guest === undefined ? {} : { qemuPid: guest.qemuPid, pauseMode: guest.pause.mode }),
       policy: { name: 'fixed', intervalMs: config.intervalMs },
       ...(this.#sync === undefined ? {} : { sync: this.#sync }),
-      epochs: summarise(this.#records, this.#committed, this.#pauseFailures),
+      ...(this.#records.epochs === 0
+        ? {}
+        : { epochs: summarise(this.#records, this.#committed, this.#pauseFailures) }),
       ...(guest?.holdSummary === undefined ? {} : { hold: guest.holdSummary }),
       ...(heartbeat === undefined ? {} : { heartbeat }),
       ...(warnings.length === 0 ? {} : { warnings }),
@@ -228,7 +234,9 @@ export class PrimarySession {
   #onGuestEnded(end: GuestEnd): void {
     const message = `the guest ${end.how}`;
     const reason = reasonOf(
-      agentError('AGENT_GUEST_GONE', message, { domain: this.config.domain }),
+      agentError(end.onPurpose ? 'AGENT_GUEST_GONE' : 'AGENT_GUEST_DIED', message, {
+        domain: this.config.domain,
+      }),
     );
     this.#end(end.onPurpose ? 'guestStopped' : 'guestCrashed', reason);
   }

@@ -42,5 +42,6 @@ export function parseEndpoint(text: string): { host: string; port: number } | un
 /** First thing that is wrong, for a message. */
 export function issueOf(error: z.ZodError): string {
   const issue = error.issues[0];
-  return `${issue?.path.join('.') || 'request'}: ${issue?.message ?? 'wrong shape'}`;
+  const message = issue?.message.replace('expected nonoptional, received undefined', 'is missing');
+  return `${issue?.path.join('.') || 'request'}: ${message ?? 'wrong shape'}`;
 }

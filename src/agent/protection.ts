@@ -7,6 +7,7 @@
 import { deferred } from '../deferred.js';
 import { Commits } from '../epoch/commits.js';
 import type { Fault } from '../epoch/faults.js';
+import { SHIP_SILENCE_MS_MAX } from '../epoch/limits.js';
 import { EpochLoop } from '../epoch/loop.js';
 import { fixedPolicy } from '../epoch/policy.js';
 import type { EpochRecords } from '../epoch/records.js';
@@ -44,7 +45,8 @@ export class Protection {
   readonly #commits = new Commits();
   readonly #goodbye = deferred();
   #loop: EpochLoop | undefined;
-  #aborted = false;
+  #failure: Error | undefined;
+  #goodbyeSaid: Promise<void> | undefined;
 
   constructor(
     private readonly options: ProtectionOptions,
@@ -65,15 +67,29 @@ export class Protection {
     return this.options.link.heartbeats.summary;
   }
 
+  get warnings(): readonly string[] {
+    return this.options.link.warnings;
+  }
+
   get lastEpoch(): number {
     return this.#loop?.lastEpoch ?? this.options.lastEpoch;
   }
 
-  /** Sync, then hold, then epochs; resolves after `stop()`, rejects when the attempt failed. */
+  /** Sync, then hold, then epochs; resolves after `stop()`, rejects with what made the attempt fail. */
   async run(): Promise<void> {
+    try {
+      await this.#run();
+    } catch (error) {
+      // What came first is the cause; a write on the cut link is its consequence.
+      throw this.#failure ?? error;
+    }
+  }
+
+  async #run(): Promise<void> {
     const { guest, link, term, records, lastEpoch } = this.options;
     const shipper = new Shipper(guest.memory, link.channel, term);
     const startedAtMs = performance.now();
+    link.channel.limitSilence(SHIP_SILENCE_MS_MAX);
     const sync = await syncMemory(guest.memory, guest.pause, shipper, this.listener.onSyncing);
     const seconds = (performance.now() - startedAtMs) / 1000;
     this.listener.log.info(LOG_EVENTS.syncDone, { ...sync, seconds });
@@ -109,6 +125,8 @@ export class Protection {
       },
     );
     await this.#loop.run();
+    // A loop that waited for its next pause ends quietly; the attempt failed all the same.
+    this.#throwIfFailed();
   }
 
   /** Ends the epochs after the one in progress, without telling the backup. */
@@ -120,7 +138,7 @@ export class Protection {
   fail(error: Error): void {
     this.#commits.fail(error);
     this.#goodbye.reject(error);
-    this.#aborted = true;
+    this.#failure ??= error;
     this.stop();
     this.options.link.heartbeats.close();
     this.options.link.channel.destroy(error);
@@ -137,7 +155,12 @@ export class Protection {
   }
 
   /** Asks the backup to destroy its standby; resolves when it says that it did. */
-  async sayGoodbye(reason: string): Promise<void> {
+  sayGoodbye(reason: string): Promise<void> {
+    this.#goodbyeSaid ??= this.#sayGoodbye(reason);
+    return this.#goodbyeSaid;
+  }
+
+  async #sayGoodbye(reason: string): Promise<void> {
     const { channel, heartbeats } = this.options.link;
     this.stop();
     await channel.sendMessage('goodbye', 'goodbye', { reason }, { term: this.options.term });
@@ -166,6 +189,6 @@ export class Protection {
   }
 
   #throwIfFailed(): void {
-    if (this.#aborted) throw wireError('WIRE_CLOSED', 'the backup was lost during sync');
+    if (this.#failure !== undefined) throw this.#failure;
   }
 }

@@ -9,10 +9,10 @@ import { constants, existsSync } from 'node:fs';
 import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { messageOf, type UnderstudyError } from '../errors.js';
+import { messageOf, UnderstudyError } from '../errors.js';
 import { controlRequest } from './control-request.js';
 import { agentError } from './errors.js';
-import { SESSION_END_TIMEOUT_MS, SESSION_READY_TIMEOUT_MS, STATUS_TIMEOUT_MS } from './limits.js';
+import { SESSION_READY_TIMEOUT_MS, STATUS_TIMEOUT_MS } from './limits.js';
 import type { SessionConfig } from './session-config.js';
 import { type SessionPaths, sessionPaths } from './session-control.js';
 import type { SessionReady } from './session-main.js';
@@ -62,6 +62,7 @@ export class SessionProcess {
   ): Promise<SessionProcess> {
     const paths = sessionPaths(config.runDir, config.domain, config.role);
     await mkdir(dirname(paths.log), { recursive: true, mode: 0o700 });
+    await requireNobody(config, paths);
     await rm(paths.status, { force: true });
     const log = await open(paths.log, 'a', 0o600);
     try {
@@ -93,7 +94,7 @@ export class SessionProcess {
       }
     } catch (cause) {
       // A session that ends closes its socket a moment before its process is gone.
-      if (!(await this.endsWithin(SESSION_END_TIMEOUT_MS))) {
+      if (!(await this.endsWithin(STATUS_TIMEOUT_MS))) {
         const message = `the ${this.config.role} session does not answer: ${messageOf(cause)}`;
         return this.#lastStatus(agentError('AGENT_SESSION_SILENT', message, { cause }));
       }
@@ -132,6 +133,32 @@ export class SessionProcess {
     if (failure === undefined) return last;
     return { ...last, state: 'failed', reason: reasonOf(failure) };
   }
+}
+
+/** A session outlives its agent; another one for the same domain and role would fight with it. */
+async function requireNobody({ domain, role }: SessionConfig, paths: SessionPaths): Promise<void> {
+  if (!existsSync(paths.socket)) return;
+  let pid: number;
+  try {
+    const status = await controlRequest(
+      paths.socket,
+      'GET',
+      '/v1/status',
+      undefined,
+      STATUS_TIMEOUT_MS,
+    );
+    pid = (status as DomainStatus).sessionPid;
+  } catch (error) {
+    // Nobody listens: the socket is a dead session's.
+    if (error instanceof UnderstudyError && isRefusal(error.context.cause)) return;
+    throw error;
+  }
+  const message = `process ${pid}, started by an earlier agent, is the ${role} session of ${domain}`;
+  throw agentError('AGENT_ALREADY_PROTECTED', message, { domain });
+}
+
+function isRefusal(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED';
 }
 
 function readiness(

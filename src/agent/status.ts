@@ -1,4 +1,5 @@
 /** The documented shape of a domain's status: what `understudy status --json` prints per domain. */
+import { monotonicMs } from '../clock.js';
 import type { EpochRecords, Spread } from '../epoch/records.js';
 import type { SyncProgress } from '../epoch/sync.js';
 import { UnderstudyError } from '../errors.js';
@@ -101,9 +102,9 @@ export function summarise(
   committed: number,
   pauseFailures: number,
 ): EpochSummary {
+  const nowMs = monotonicMs();
   const recent = records.last(1000);
-  const newest = recent.at(-1)?.pausedAtMs ?? 0;
-  const inWindow = recent.filter((record) => record.pausedAtMs > newest - RATE_WINDOW_MS);
+  const inWindow = recent.filter((record) => record.pausedAtMs > nowMs - RATE_WINDOW_MS);
   return {
     committed,
     count: records.epochs,

@@ -27,6 +27,9 @@ export const SYNC_CONVERGING_RATIO = 0.7;
 /** Sync chunks that may wait for the replica before the connection is paused: a few, so that they stay in cache. */
 export const SYNC_APPLY_BYTES_MAX = 4 * 1024 * 1024;
 
+/** While a checkpoint or sync is under way: longest time in which not one byte moves. */
+export const SHIP_SILENCE_MS_MAX = 3_000;
+
 /** Pauses that fail in a row (monitor busy, …) before the session gives up. */
 export const PAUSE_FAILURES_MAX = 5;
 

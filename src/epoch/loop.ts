@@ -14,7 +14,7 @@ import { captureEpoch, type PausedCapture } from './capture.js';
 import type { Commits } from './commits.js';
 import { epochError } from './errors.js';
 import type { Fault } from './faults.js';
-import { PAUSE_FAILURES_MAX } from './limits.js';
+import { PAUSE_FAILURES_MAX, SHIP_SILENCE_MS_MAX } from './limits.js';
 import type { EpochPolicy } from './policy.js';
 import type { EpochRecord, EpochRecords } from './records.js';
 import { nothingShipped, type Shipped, type Shipper } from './shipper.js';
@@ -87,6 +87,17 @@ export class EpochLoop {
 
   /** One whole epoch, now; undefined when the pause failed in a way that lost nothing. */
   async checkpoint(): Promise<EpochRecord | undefined> {
+    const { channel } = this.dependencies;
+    // Beside a dead link the heartbeats of another path may go on: a checkpoint has its own bound.
+    channel.limitSilence(SHIP_SILENCE_MS_MAX);
+    try {
+      return await this.#checkpoint();
+    } finally {
+      channel.limitSilence(0);
+    }
+  }
+
+  async #checkpoint(): Promise<EpochRecord | undefined> {
     const { commits, records, release, onEpoch } = this.dependencies;
     this.#epoch += 1;
     const epoch = this.#epoch;

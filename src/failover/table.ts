@@ -14,7 +14,8 @@ export const failoverErrors = {
   },
   FAILOVER_NO_GRANT: {
     meaning: 'The arbiter did not grant the next term to this host.',
-    remedy: 'The other host may still own the domain; check it before using --force.',
+    remedy:
+      'The other host may still own the domain: see its status and whether it can be reached.',
   },
 } as const;
 

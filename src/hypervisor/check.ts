@@ -49,7 +49,9 @@ export async function judgeHost(): Promise<Refusal[]> {
   }
   const test = await native.memory.selfTest();
   if (!test.ok) {
-    const why = `${test.failedStep ?? 'self-test'}: ${test.reason ?? 'failed'}`;
+    const { failedStep = 'self-test', reason = 'failed' } = test;
+    // The reason of a failed system call begins with its name already.
+    const why = reason.startsWith(failedStep) ? reason : `${failedStep}: ${reason}`;
     refusals.push(refusal('CHECK_KERNEL', `write tracking does not work here (${why})`));
   }
   return refusals;

@@ -11,6 +11,7 @@ import {
   KEEPALIVE_INTERVAL_S,
   LIFECYCLE_TIMEOUT_MS,
 } from './limits.js';
+import { runState, WAITING } from './run-state.js';
 import { Standby, type StandbyHost, type StandbyOptions } from './standby.js';
 
 export interface HypervisorOptions {
@@ -120,6 +121,14 @@ export class Hypervisor implements StandbyHost {
   /** Every reason why `name` cannot be protected, at once. */
   async check(name: string): Promise<CheckReport> {
     return checkDomain(await this.domain(name));
+  }
+
+  /** Ends the domain if it is a standby that waits for its checkpoint; a running guest is never touched. */
+  async destroyStandby(name: string): Promise<void> {
+    const refs = await this.list();
+    if (!refs.some((ref) => ref.name === name && ref.running)) return;
+    const domain = await this.domain(name);
+    if ((await runState(domain)) === WAITING) await domain.destroy();
   }
 
   startStandby(options: StandbyOptions): Promise<Standby> {

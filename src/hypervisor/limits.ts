@@ -31,8 +31,7 @@ export const KEEPALIVE_COUNT = 3;
 /** A live domain with hundreds of devices has about 200 KiB of XML. */
 export const DOMAIN_XML_BYTES_MAX = 1024 * 1024;
 
-/** Device state is 13 KB (bare) to 145 KB (libvirt q35); large multiqueue guests stay below 2 MiB. */
-export const DEVICE_STATE_BYTES_MAX = 64 * 1024 * 1024;
+export { DEVICE_STATE_BYTES_MAX } from '../wire/limits.js';
 
 /** Machine type names are short; QEMU itself reads this length as a section of its stream. */
 export const MACHINE_NAME_BYTES_MAX = 255;

@@ -6,6 +6,9 @@ import { RESUME_TIMEOUT_MS } from './limits.js';
 import { readReply } from './monitor.js';
 import { statusReply } from './qmp-replies.js';
 
+/** QEMU's run state of a standby that waits for its checkpoint. */
+export const WAITING = 'inmigrate';
+
 /** running, paused, inmigrate, save-vm (inside the gate), … */
 export async function runState(domain: ProtectedDomain): Promise<string> {
   const names = { operation: 'query-status', domain: domain.name };

@@ -14,7 +14,7 @@ import { readDomainXml } from './domain-xml.js';
 import { hypervisorError } from './errors.js';
 import { type GuestIdentity, identityOf } from './identity.js';
 import { loadDeviceState } from './incoming.js';
-import { runState } from './run-state.js';
+import { runState, WAITING } from './run-state.js';
 import { type StandbyRam, standbyMemory } from './standby-memory.js';
 import { type RewriteXml, standbyXml } from './standby-xml.js';
 
@@ -42,9 +42,6 @@ export interface PromotionTimes {
   loadMs: number;
   resumeMs: number;
 }
-
-/** QEMU's run state until device state is loaded. */
-const WAITING = 'inmigrate';
 
 /** `announce-self`: five rounds, the first at once (defaults of QEMU's migration announcements). */
 const ANNOUNCE_SELF = { initial: 50, max: 550, rounds: 5, step: 100 };

@@ -1,4 +1,4 @@
-/** The libvirt domain of a laboratory guest. Pure. */
+/** The libvirt domain of a laboratory guest, as XML. */
 import type { GuestImage } from './guest-image.js';
 import { EMULATOR } from './platform.js';
 

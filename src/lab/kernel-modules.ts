@@ -13,8 +13,8 @@ export class KernelModules {
     /** As `uname -r` prints it in the machine that boots this kernel. */
     readonly release: string,
     /** Name of the module to its file, maybe compressed. */
-    readonly files: ReadonlyMap<string, string>,
-    readonly builtIn: ReadonlySet<string>,
+    private readonly files: ReadonlyMap<string, string>,
+    private readonly builtIn: ReadonlySet<string>,
   ) {}
 
   /** The kernel must have been fetched (guestImage does it). @throws LAB_COMMAND_FAILED */

@@ -125,6 +125,14 @@ export class FrameChannel {
     );
   }
 
+  /**
+   * From now on the connection ends with `WIRE_TIMED_OUT` when nothing moves on it, either way, for
+   * `timeoutMs`; 0 lifts the limit.
+   */
+  limitSilence(timeoutMs: number): void {
+    this.#socket.setTimeout(timeoutMs);
+  }
+
   /** Ends the connection once what was sent has gone out. */
   end(): void {
     this.#socket.end();
@@ -141,6 +149,9 @@ export class FrameChannel {
     socket.on('error', (cause) => {
       this.#closeReason ??= wireError('WIRE_CLOSED', `${this.peer}: ${cause.message}`, { cause });
     });
+    socket.on('timeout', () =>
+      this.destroy(wireError('WIRE_TIMED_OUT', `${this.peer}: nothing moves on the connection`)),
+    );
     socket.on('close', () => this.#onSocketClosed());
     return socket;
   }

@@ -6,6 +6,7 @@
  * server accepted. So an accepted one is made anew around the same handle.
  */
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
+import { READ_BYTES_MAX } from './limits.js';
 
 /** The part of net.Socket that Node does not document; unchanged since Node 0.10. */
 interface HandleHolder {
@@ -35,7 +36,7 @@ export function readStraight(socket: Socket, target: ReadTarget): Socket | undef
     readable: true,
     writable: true,
     onread: {
-      buffer: () => target.room(),
+      buffer: () => target.room().subarray(0, READ_BYTES_MAX),
       callback: (bytes) => {
         target.filled(bytes);
         return true;
