@@ -59,26 +59,32 @@ async function main(options: Options): Promise<number> {
   return options.check && rows.some(({ ok }) => !ok) ? 1 : 0;
 }
 
-const options = await yargs(hideBin(process.argv))
+const parser = yargs(hideBin(process.argv))
   .scriptName('script/bench')
-  .command('$0 <name>', 'measure, here and now', (parser) =>
-    parser.positional('name', {
-      type: 'string',
-      demandOption: true,
-      describe: `one of: ${Object.keys(BENCHES).join(', ')}`,
-    }),
+  .command(
+    '$0 <name>',
+    'measure, here and now',
+    (command) =>
+      command
+        .positional('name', {
+          type: 'string',
+          demandOption: true,
+          describe: `one of: ${Object.keys(BENCHES).join(', ')}`,
+        })
+        .option('json', { type: 'boolean', default: false, describe: 'last line: rows as JSON' })
+        .option('check', { type: 'boolean', default: false, describe: 'exit 1 unless all is ok' })
+        .option('plot', { type: 'boolean', default: false, describe: 'draw docs/benchmarks anew' })
+        .option('quick', { type: 'boolean', default: false, describe: 'fewer samples' })
+        .option('only', { type: 'string', array: true, default: [], describe: 'parts to measure' }),
+    async (options) => {
+      try {
+        process.exitCode = await main(options);
+      } catch (error) {
+        process.exitCode = printError(error, { json: options.json, debug: true });
+      }
+    },
   )
-  .option('json', { type: 'boolean', default: false, describe: 'last line: the rows as JSON' })
-  .option('check', { type: 'boolean', default: false, describe: 'exit 1 when a row is not ok' })
-  .option('plot', { type: 'boolean', default: false, describe: 'draw docs/benchmarks/*.svg anew' })
-  .option('quick', { type: 'boolean', default: false, describe: 'fewer samples' })
-  .option('only', { type: 'string', array: true, default: [], describe: 'parts to measure' })
   .strict()
-  .version(false)
-  .parseAsync();
+  .version(false);
 
-try {
-  process.exitCode = await main(options as unknown as Options);
-} catch (error) {
-  process.exitCode = printError(error, { json: options.json, debug: true });
-}
+await parser.parseAsync();

@@ -198,7 +198,8 @@ export interface NativeGuestMemory {
   /**
    * Writes the next chunk (native/memory/chunk.h describes its layout) of what was captured
    * into `into` and returns how much; call until `done`. Zero pages travel as runs without
-   * data; pages whose content the replica has already (128-bit seeded hash per page) are left out.
+   * data; of a staged epoch, pages whose content the replica has already (128-bit seeded hash per
+   * page) are left out.
    */
   encodeInto(into: Buffer): Promise<NativeEncoded>;
   /** The captured epoch did not reach the backup: its ranges are carried into the next capture. */
@@ -215,6 +216,8 @@ export interface NativeReplica {
   readonly ramBytes: number;
   /** Throws unless every run of the chunk lies inside the replica and its length adds up; touches nothing. */
   validate(chunk: Buffer): { dataPages: number; zeroPages: number };
+  /** Takes the standby's whole RAM from the system now, on a thread; `ENOSPC` or `ENOMEM` when it is not to be had. */
+  reserve(): Promise<void>;
   /** Writes validated chunks, in order, into the standby's RAM, on a thread. */
   apply(chunks: readonly Buffer[]): Promise<{ dataPages: number; zeroPages: number; us: number }>;
   digest(): Promise<string>;

@@ -40,8 +40,8 @@ export async function promoteRows(pair: HostPair, run: BenchRun): Promise<Row[]>
     series: [
       { name: 'promote', values: takeovers.map(({ promoteMs }) => promoteMs) },
       phase('apply'),
-      phase('load'),
       phase('resume'),
+      { ...phase('load'), reference: true },
     ],
   });
   return [

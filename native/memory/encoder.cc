@@ -54,7 +54,10 @@ void Encoder::Take(uint64_t page, const uint8_t* content, ChunkWriter& writer) {
     }
     return;
   }
-  if (hashes_.HasContent(page, content)) {
+  if (!staged_) {
+    // Sync sends everything once; hashing it would cost more than the few pages it could spare.
+    hashes_.ForgetPage(page);
+  } else if (hashes_.HasContent(page, content)) {
     ++unchanged_;
     return;
   }

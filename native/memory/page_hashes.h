@@ -50,6 +50,8 @@ class PageHashes {
     if (entry.high == 0 && entry.low <= kZero.low) entry.high = 1;
     return Exchange(page, entry);
   }
+  // What the replica holds of it is not known.
+  void ForgetPage(uint64_t page) { entries()[page] = Entry{0, 0}; }
   bool KnownZero(uint64_t page) const { return entries()[page] == kZero; }
 
   void Forget(const PageRun& run) { memset(entries() + run.first, 0, run.count * sizeof(Entry)); }

@@ -117,6 +117,16 @@ ChunkSummary Replica::Apply(const std::vector<ChunkBytes>& chunks) {
   return total;
 }
 
+void Replica::Reserve() {
+  for (const Block& block : blocks_) {
+    const off_t bytes = static_cast<off_t>(block.pages * kPageBytes);
+    while (fallocate(block.file.get(), 0, 0, bytes) != 0) {
+      if (errno != EINTR) throw SyscallError("fallocate", errno, "replica");
+    }
+  }
+  reserved_ = true;
+}
+
 void Replica::Write(Block& block, uint64_t first, uint64_t pages, const uint8_t* content) {
   for (uint64_t at = 0; at < pages;) {
     const bool filled = block.filled[first + at];
@@ -152,7 +162,7 @@ void Replica::Clear(Block& block, uint64_t first, uint64_t pages) {
     uint64_t count = 1;
     while (at + count < pages && block.filled[first + at + count]) ++count;
     const uint64_t offset = (first + at) * kPageBytes;
-    if (count < kPunchPagesMin) {
+    if (reserved_ || count < kPunchPagesMin) {
       memset(block.memory.data() + offset, 0, count * kPageBytes);
     } else {
       if (fallocate(block.file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,

@@ -32,6 +32,7 @@ class ReplicaObject : public Napi::ObjectWrap<ReplicaObject> {
                     {InstanceAccessor<&ReplicaObject::RamBytes>("ramBytes"),
                      InstanceMethod<&ReplicaObject::Validate>("validate"),
                      InstanceMethod<&ReplicaObject::Apply>("apply"),
+                     InstanceMethod<&ReplicaObject::Reserve>("reserve"),
                      InstanceMethod<&ReplicaObject::DigestRam>("digest"),
                      InstanceMethod<&ReplicaObject::Close>("close")});
     const Napi::Object object = constructor.New({});
@@ -82,6 +83,17 @@ class ReplicaObject : public Napi::ObjectWrap<ReplicaObject> {
         return out;
       };
       return thread_->Run(Value(), kept, apply, to_js);
+    });
+  }
+
+  Napi::Value Reserve(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&]() -> Napi::Value {
+      const auto reserve = [into = replica()] {
+        into->Reserve();
+        return true;
+      };
+      return thread_->Run(Value(), Value(), reserve,
+                          [](Napi::Env env, bool) -> Napi::Value { return env.Undefined(); });
     });
   }
 

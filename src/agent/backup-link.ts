@@ -10,7 +10,7 @@ import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
 import { HELLO_TIMEOUT_MS, WELCOME_TIMEOUT_MS } from '../wire/limits.js';
 import { decodeMessage, type GuestIdentity, PROTOCOL_VERSIONS } from '../wire/messages.js';
-import { BACKUP_PATIENCE, PREPARE_TIMEOUT_MS } from './limits.js';
+import { PATIENCE, PREPARE_TIMEOUT_MS } from './limits.js';
 import type { PrimaryConfig } from './session-config.js';
 
 export interface LinkRequest {
@@ -90,9 +90,11 @@ async function connectHeartbeats(
   );
   const failed = opened.filter((one) => one.status === 'rejected');
   if (failed.length === hosts.length) throw failed[0]?.reason;
-  const { intervalMs, missedMax } = config.heartbeat;
-  const patient = { intervalMs, missedMax: missedMax * BACKUP_PATIENCE };
-  const heartbeats = new HeartbeatPaths(patient, hosts.length, () => term, request);
+  const heartbeats = new HeartbeatPaths(config.heartbeat, hosts.length, () => term, {
+    onSilent: request.onSilent,
+    onStall: request.onStall,
+    patience: () => PATIENCE,
+  });
   const warnings: string[] = [];
   for (const [path, one] of opened.entries()) {
     if (one.status === 'fulfilled') heartbeats.use(path, one.value);

@@ -16,7 +16,7 @@ import type { Frame } from '../wire/frames.js';
 import { DEVICE_STATE_BYTES_MAX } from '../wire/limits.js';
 import { commonVersion, decodeMessage, type Message } from '../wire/messages.js';
 import { BackupStandby } from './backup-standby.js';
-import { CHUNK_BUFFERS_KEPT } from './limits.js';
+import { CHUNK_BUFFERS_KEPT, PATIENCE } from './limits.js';
 import type { ReplicaSummary } from './status.js';
 
 export interface BackupPeerListener {
@@ -43,23 +43,28 @@ export interface PromotionOutcome {
 const STAGING_PER_RAM = 1.02;
 
 export class BackupPeer {
+  readonly heartbeats: HeartbeatPaths;
+  readonly #pool = new BufferPool(SHIP_CHUNK_BYTES, CHUNK_BUFFERS_KEPT);
   readonly #receiver: ReplicaReceiver;
   #promoting = false;
 
   private constructor(
     private readonly channel: FrameChannel,
     private readonly standby: BackupStandby,
-    readonly heartbeats: HeartbeatPaths,
-    ramBytes: number,
-    private readonly pool: BufferPool,
+    { identity, heartbeat, heartbeatPaths }: Message<'helloCheckpoints'>,
     private readonly listener: BackupPeerListener,
   ) {
-    const stagingBytesMax = ramBytes * STAGING_PER_RAM + DEVICE_STATE_BYTES_MAX;
-    this.#receiver = new ReplicaReceiver(stagingBytesMax, {
+    const ramBytes = identity.ramBlocks.reduce((total, { bytes }) => total + bytes, 0);
+    this.#receiver = new ReplicaReceiver(ramBytes * STAGING_PER_RAM + DEVICE_STATE_BYTES_MAX, {
       replica: standby.replica,
       newHasher: () => native.memory.hasher(),
-      recycle: (chunk) => this.pool.recycle(chunk),
+      recycle: (chunk) => this.#pool.recycle(chunk),
       onApplyFailed: (error) => listener.onStandbyDied(error.message),
+    });
+    this.heartbeats = new HeartbeatPaths(heartbeat, heartbeatPaths, () => listener.term, {
+      onSilent: listener.onSilent,
+      onStall: listener.onStall,
+      patience: () => (this.#receiver.committed === undefined ? PATIENCE : 1),
     });
   }
 
@@ -74,24 +79,15 @@ export class BackupPeer {
     if (version === undefined) {
       throw wireError('WIRE_VERSION', `the primary speaks versions ${hello.versions.join(', ')}`);
     }
-    const { identity, heartbeat, heartbeatPaths } = hello;
     const standby = await BackupStandby.start(hypervisor, hello, listener.onStandbyDied);
-    const heartbeats = new HeartbeatPaths(heartbeat, heartbeatPaths, () => listener.term, listener);
-    const peer = new BackupPeer(
-      channel,
-      standby,
-      heartbeats,
-      identity.ramBlocks.reduce((total, { bytes }) => total + bytes, 0),
-      new BufferPool(SHIP_CHUNK_BYTES, CHUNK_BUFFERS_KEPT),
-      listener,
-    );
+    const peer = new BackupPeer(channel, standby, hello, listener);
     try {
       await channel.sendMessage('welcome', 'welcome', { version }, { term: listener.term });
     } catch (error) {
       await peer.destroy();
       throw error;
     }
-    channel.allocateWith((bytes) => peer.pool.allocate(bytes));
+    channel.allocateWith((bytes) => peer.#pool.allocate(bytes));
     channel.receive({
       onFrame: (frame) => peer.#onFrame(frame),
       onClosed: (error) => listener.onGone(error),

@@ -4,6 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { monotonicMs } from '../clock.js';
+import { messageOf } from '../errors.js';
 import type { Hypervisor } from '../hypervisor/connection.js';
 import { compareIdentity } from '../hypervisor/identity.js';
 import { inspectDomain } from '../hypervisor/inspect.js';
@@ -57,6 +58,7 @@ export class BackupStandby {
       }
       const facts = await inspectDomain(standby.domain);
       const replica = native.memory.openReplica({ blocks: await standby.memfds() });
+      await reserve(replica);
       const nics = facts.nics.flatMap(({ tap, bridge, mac }) =>
         tap === undefined || bridge === undefined ? [] : [{ tap, bridge, mac }],
       );
@@ -97,6 +99,16 @@ export class BackupStandby {
   async destroy(): Promise<void> {
     this.replica.close();
     await this.standby.destroy();
+  }
+}
+
+/** Memory that is promised must be there: what the takeover needs is taken before protection begins. */
+async function reserve(replica: NativeReplica): Promise<void> {
+  try {
+    await replica.reserve();
+  } catch (cause) {
+    replica.close();
+    throw agentError('AGENT_NO_MEMORY', messageOf(cause), { cause });
   }
 }
 

@@ -35,7 +35,7 @@ export const STATUS_TIMEOUT_MS = 2_000;
 export const CHUNK_BUFFERS_KEPT = 64;
 
 /**
- * The primary waits this many times longer for its backup than the other way round: a stalled backup
- * only delays commits, while suspecting it means to start from nothing.
+ * Only a backup that could take over is in a hurry. A primary waits this many times longer for its
+ * backup, and a backup during sync for its primary: to suspect means to start from nothing.
  */
-export const BACKUP_PATIENCE = 4;
+export const PATIENCE = 4;

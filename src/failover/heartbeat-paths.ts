@@ -8,6 +8,8 @@ export interface HeartbeatListener {
   /** All paths have been silent for the time-out. Called once. */
   onSilent(silentMs: number): void;
   onStall(lateMs: number): void;
+  /** How many times longer than the policy says the peer may be silent now. */
+  patience(): number;
 }
 
 export class HeartbeatPaths {
@@ -65,7 +67,7 @@ export class HeartbeatPaths {
     const now = monotonicMs();
     const lateMs = now - this.#lastTickMs - this.policy.intervalMs;
     this.#lastTickMs = now;
-    const { silent, silentMs, stalled } = this.#monitor.look(now);
+    const { silent, silentMs, stalled } = this.#monitor.look(now, this.listener.patience());
     this.#silentMs = silentMs;
     if (stalled) this.listener.onStall(lateMs);
     for (const channel of this.#channels) {

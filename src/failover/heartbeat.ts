@@ -47,8 +47,8 @@ export class HeartbeatMonitor {
     if (path < this.#lastHeardMs.length) this.#lastHeardMs[path] = nowMs;
   }
 
-  /** Call about every `intervalMs`. */
-  look(nowMs: number): Verdict {
+  /** Call about every `intervalMs`. `patience` stretches the time-out where suspicion is not urgent. */
+  look(nowMs: number, patience = 1): Verdict {
     const stalled = nowMs - this.#lastLookMs > this.policy.intervalMs * STALL_INTERVALS;
     this.#lastLookMs = nowMs;
     if (stalled) {
@@ -56,6 +56,7 @@ export class HeartbeatMonitor {
       this.#graceUntilMs = nowMs + this.policy.intervalMs * GRACE_INTERVALS;
     }
     const silentMs = nowMs - Math.max(...this.#lastHeardMs);
-    return { silent: silentMs >= this.timeoutMs && nowMs >= this.#graceUntilMs, silentMs, stalled };
+    const silent = silentMs >= this.timeoutMs * patience && nowMs >= this.#graceUntilMs;
+    return { silent, silentMs, stalled };
   }
 }

@@ -7,6 +7,9 @@ class Applied implements NativeReplica {
   readonly ramBytes = 1024 ** 2;
   readonly chunks: string[] = [];
   failWith: Error | undefined;
+  async reserve(): Promise<void> {
+    // Nothing to reserve.
+  }
   validate(chunk: Buffer): { dataPages: number; zeroPages: number } {
     if (chunk.toString() === 'bad') throw new Error('malformed');
     return { dataPages: 1, zeroPages: 0 };

@@ -44,6 +44,12 @@ describe('the heartbeat monitor', () => {
     expect(firstSilence(monitor, 1_100, 2_000)).toBe(1_150);
   });
 
+  it('is patient when asked', () => {
+    const monitor = new HeartbeatMonitor(policy, 1, 0);
+    for (let now = 50; now < 1_000; now += 50) expect(monitor.look(now, 4).silent).toBe(false);
+    expect(monitor.look(1_000, 4).silent).toBe(true);
+  });
+
   it('ignores a path that does not exist', () => {
     const monitor = new HeartbeatMonitor(policy, 1, 0);
     monitor.heard(7, 200);
