@@ -180,10 +180,7 @@ export class PrimarySession {
       term: this.#term,
       identity: guest.identity,
       description: guest.description,
-      onSilent: (silentMs) =>
-        this.#protection?.fail(
-          wireError('WIRE_TIMED_OUT', `every heartbeat path silent for ${Math.round(silentMs)} ms`),
-        ),
+      onSilent: (silentMs) => this.#protection?.suspect(silentMs),
       onStall: (lateMs) => dependencies.log.warn(LOG_EVENTS.stall, { lateMs }),
     });
   }

@@ -134,6 +134,14 @@ export class Protection {
     this.#loop?.stop();
   }
 
+  /** Every heartbeat path is silent. A backup that is ending its standby has other things to do. */
+  suspect(silentMs: number): void {
+    if (this.#goodbyeSaid !== undefined) return;
+    this.fail(
+      wireError('WIRE_TIMED_OUT', `every heartbeat path silent for ${Math.round(silentMs)} ms`),
+    );
+  }
+
   /** The attempt is over: what waits is rejected, the link is cut. Idempotent. */
   fail(error: Error): void {
     this.#commits.fail(error);
