@@ -109,11 +109,17 @@ export class TrackedGuest {
   }
 
   /** As many epochs as asked for, at the default policy’s pace. */
-  async epochs(count: number, copy: 'staged' | 'live'): Promise<NativeCapture[]> {
+  async epochs(
+    count: number,
+    copy: 'staged' | 'live',
+    afterEach: (capture: NativeCapture) => void = () => undefined,
+  ): Promise<NativeCapture[]> {
     const captures: NativeCapture[] = [];
     for (let taken = 0; taken < count; taken += 1) {
       await delay(PAUSE_EVERY_MS);
-      captures.push(await this.epoch(copy));
+      const capture = await this.epoch(copy);
+      captures.push(capture);
+      afterEach(capture);
     }
     return captures;
   }

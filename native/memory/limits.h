@@ -17,7 +17,7 @@ inline constexpr size_t kScanRegionsMax = 4096;
 // process_vm_readv takes at most IOV_MAX entries (limits.h, 1024).
 inline constexpr size_t kReadPiecesMax = 1024;
 // One batch of a parallel copy: small enough to balance, large enough to hide its start.
-inline constexpr size_t kCopyBatchBytes = 256 << 10;
+inline constexpr size_t kCopyBatchBytes = 1 << 20;
 // Below this, waking a second thread costs more than it saves.
 inline constexpr size_t kParallelCopyBytesMin = 1 << 20;
 inline constexpr uint64_t kParallelScanBytesMin = 1ull << 30;
