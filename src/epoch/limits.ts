@@ -13,7 +13,7 @@ export const PAUSE_DRAIN_TIMEOUT_MS = 2_000;
 export const SHIP_CHUNK_BYTES = 1024 * 1024;
 
 /** Chunk frames in flight between encoder and kernel. */
-export const SHIP_FRAMES = 3;
+export const SHIP_FRAMES = 6;
 
 /** Sync stops when a round leaves this little: it fits one pause without being felt. */
 export const SYNC_SMALL_PAGES = 4_096;
@@ -25,7 +25,7 @@ export const SYNC_ROUNDS_MAX = 8;
 export const SYNC_CONVERGING_RATIO = 0.7;
 
 /** Sync chunks that may wait for the replica before the connection is paused: a few, so that they stay in cache. */
-export const SYNC_APPLY_BYTES_MAX = 4 * 1024 * 1024;
+export const SYNC_APPLY_BYTES_MAX = 8 * 1024 * 1024;
 
 /** While a checkpoint or sync is under way: longest time in which not one byte moves. */
 export const SHIP_SILENCE_MS_MAX = 3_000;

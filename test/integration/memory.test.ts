@@ -29,7 +29,8 @@ afterAll(async () => {
   await standby.end();
 });
 
-async function attach(stagingBytes = 64 << 20): Promise<NativeGuestMemory> {
+/** By default staging holds all that the guest can dirty, however slow the machine: no capture is partial. */
+async function attach(stagingBytes = GUEST_RAM_BYTES): Promise<NativeGuestMemory> {
   const hva = await primary.ramAddress();
   return native.memory.attach({
     pid: primary.pid,
