@@ -78,29 +78,37 @@ async function prepare(config: PrimaryConfig, term: number): Promise<number> {
   }
 }
 
-/** Opens every path that can be opened; at least one must. */
+/**
+ * Opens every path, and resolves with the first: heartbeats must flow while a slow path still connects.
+ * A path that cannot be opened becomes a warning; when none can, the first reason is thrown.
+ */
 async function connectHeartbeats(
   request: LinkRequest,
   port: number,
 ): Promise<{ heartbeats: HeartbeatPaths; warnings: string[] }> {
   const { config, term } = request;
   const hosts = config.heartbeatHosts;
-  const opened = await Promise.allSettled(
-    hosts.map((host, path) => openPath(request, host, port, path)),
-  );
-  const failed = opened.filter((one) => one.status === 'rejected');
-  if (failed.length === hosts.length) throw failed[0]?.reason;
+  const warnings: string[] = [];
   const heartbeats = new HeartbeatPaths(config.heartbeat, hosts.length, () => term, {
     onSilent: request.onSilent,
     onStall: request.onStall,
     patience: () => PATIENCE,
   });
-  const warnings: string[] = [];
-  for (const [path, one] of opened.entries()) {
-    if (one.status === 'fulfilled') heartbeats.use(path, one.value);
-    else warnings.push(`heartbeat path ${hosts[path]} is down: ${messageOf(one.reason)}`);
+  const attempts = hosts.map(async (host, path) => {
+    try {
+      heartbeats.use(path, await openPath(request, host, port, path));
+    } catch (error) {
+      warnings.push(`heartbeat path ${host} is down: ${messageOf(error)}`);
+      throw error;
+    }
+  });
+  try {
+    await Promise.any(attempts);
+    return { heartbeats, warnings };
+  } catch (error) {
+    heartbeats.close();
+    throw error instanceof AggregateError ? error.errors[0] : error;
   }
-  return { heartbeats, warnings };
 }
 
 async function openPath(

@@ -18,6 +18,7 @@ export class HeartbeatPaths {
   readonly #timer: NodeJS.Timeout;
   #lastTickMs = monotonicMs();
   #reported = false;
+  #closed = false;
   #silentMs = 0;
 
   constructor(
@@ -43,7 +44,7 @@ export class HeartbeatPaths {
 
   /** Takes a connected path; a new one replaces the old one of the same number. */
   use(path: number, channel: FrameChannel): void {
-    if (path >= this.#channels.length) {
+    if (this.#closed || path >= this.#channels.length) {
       channel.destroy();
       return;
     }
@@ -59,6 +60,7 @@ export class HeartbeatPaths {
   }
 
   close(): void {
+    this.#closed = true;
     clearInterval(this.#timer);
     for (const channel of this.#channels) channel?.destroy();
   }

@@ -39,3 +39,6 @@ export const KERNEL_VM_MEMORY_MIB_DEFAULT = 1024;
 export const KERNEL_VM_TIMEOUT_MS_DEFAULT = 60_000;
 /** A cached initramfs that no build has made for so long belongs to an older Node or system. */
 export const KERNEL_VM_BASE_AGE_DAYS_MAX = 30;
+/** From `ip link set up` to an interface that carries packets: at most a second in an idle kernel. */
+export const CABLE_READY_TIMEOUT_MS = 10_000;
+export const CABLE_RECHECK_MS = 10;

@@ -4,7 +4,9 @@
  * Bridges forward at once (no spanning tree, no forward delay) and do not filter multicast:
  * without a querier, snooping would eat neighbour discovery.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { runCommand } from './command.js';
+import { labError } from './errors.js';
 import {
   CLIENT_ADDRESS,
   HOST_ADDRESSES,
@@ -13,6 +15,7 @@ import {
   netnsName,
   PLACE_NAMES,
 } from './layout.js';
+import { CABLE_READY_TIMEOUT_MS, CABLE_RECHECK_MS } from './limits.js';
 
 /** `lan`: the host's uplink to the client network; `repl`: the direct link between the hosts. */
 export const LINKS = ['lan', 'repl'] as const;
@@ -37,6 +40,33 @@ export async function createNetwork(prefix: string): Promise<void> {
     ...HOST_NAMES.map((host) => batch(['-n', netnsName(prefix, host)], hostLines(host))),
     batch(['-n', c], clientLines()),
   ]);
+  await Promise.all([
+    ...HOST_NAMES.map((host) => cablesReady(netnsName(prefix, host), [...LINKS, 'br0'])),
+    cablesReady(c, ['to-a', 'to-b', 'lan']),
+  ]);
+}
+
+/**
+ * Resolves when the interfaces carry packets: the kernel activates one up to a second after it was set
+ * up (net/core/link_watch.c), and drops what is sent before.
+ */
+async function cablesReady(
+  netns: string,
+  names: readonly string[],
+  states: 'UP' | 'UP|LOWERLAYERDOWN' = 'UP',
+): Promise<void> {
+  const deadlineMs = performance.now() + CABLE_READY_TIMEOUT_MS;
+  for (;;) {
+    const { stdout } = await runCommand('ip', ['-n', netns, '-o', 'link', 'show', 'up']);
+    const ready = names.filter((name) =>
+      new RegExp(`: ${name}[@:].* state (${states}) `).test(stdout),
+    );
+    if (ready.length === names.length) return;
+    if (performance.now() > deadlineMs) {
+      throw labError('LAB_COMMAND_FAILED', `${netns}: only ${ready.join(', ')} came up`);
+    }
+    await delay(CABLE_RECHECK_MS);
+  }
 }
 
 /** Pulls (`up: false`) or plugs in cables of a host; both ends see the carrier change. */
@@ -52,6 +82,8 @@ export async function setLinks(
     lines.push(`addr replace ${HOST_ADDRESSES[host].repl6}/64 dev repl nodad`);
   }
   await batch(['-n', netnsName(prefix, host)], lines);
+  // The other end of a cable may be down: that is not for this host to wait for.
+  if (up) await cablesReady(netnsName(prefix, host), links, 'UP|LOWERLAYERDOWN');
 }
 
 function hostLines(host: HostName): string[] {
