@@ -5,7 +5,6 @@
  */
 import { monotonicMs } from '../clock.js';
 import { deferred } from '../deferred.js';
-import { messageOf } from '../errors.js';
 import { type Arbiter, type GrantReason, staticArbiter } from '../failover/arbiter.js';
 import type { Event } from '../failover/states.js';
 import { failoverError } from '../failover/table.js';
@@ -13,7 +12,7 @@ import { type Hypervisor, openHypervisor } from '../hypervisor/connection.js';
 import type { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
-import { decodeMessage } from '../wire/messages.js';
+import { decodeMessage, PROTOCOL_VERSIONS } from '../wire/messages.js';
 import { BackupPeer } from './backup-peer.js';
 import { agentError } from './errors.js';
 import { LOG_EVENTS } from './log.js';
@@ -92,7 +91,12 @@ export class BackupSession {
     const { path } = decodeMessage('helloHeartbeat', hello.payload);
     await this.#acceptTerm(hello.term);
     if (this.#peer === undefined) throw wireError('WIRE_UNEXPECTED', 'heartbeat before HELLO');
-    await channel.sendMessage('welcome', 'welcome', { version: 1 }, { term: this.#term });
+    await channel.sendMessage(
+      'welcome',
+      'welcome',
+      { version: PROTOCOL_VERSIONS[0] },
+      { term: this.#term },
+    );
     this.#peer.heartbeats.use(path, channel);
   }
 
@@ -232,18 +236,11 @@ export class BackupSession {
   }
 
   #raise(event: Event, reason?: Reason): void {
-    this.#machine.raiseIfMeaningful(event, reason).catch((error: unknown) => {
-      this.dependencies.log.error(LOG_EVENTS.teardown, { on: event, error: messageOf(error) });
-    });
+    void this.#machine.raiseAndLog(event, reason);
   }
 
   /** Raises an event after whose actions the session is over. */
-  #end(event: Event, reason: Reason | undefined): void {
-    this.#machine
-      .raiseIfMeaningful(event, reason)
-      .catch((error: unknown) => {
-        this.dependencies.log.error(LOG_EVENTS.teardown, { on: event, error: messageOf(error) });
-      })
-      .finally(() => this.#finish());
+  #end(event: Event, reason?: Reason): void {
+    void this.#machine.raiseAndLog(event, reason).finally(() => this.#finish());
   }
 }

@@ -2,6 +2,7 @@
  * One session's place in the state table: the only code that changes state. Events are taken one
  * at a time; each transition's actions are run in order by the session's executors.
  */
+import { messageOf } from '../errors.js';
 import type { Action, Event, Role, State } from '../failover/states.js';
 import { rowFor, transition } from '../failover/table.js';
 import { LOG_EVENTS, type Log } from './log.js';
@@ -73,5 +74,14 @@ export class SessionMachine {
     if (!this.accepts(event)) return false;
     await this.raise(event, reason);
     return true;
+  }
+
+  /** The same for a caller that cannot act on a failure: what an action threw is logged here. */
+  async raiseAndLog(event: Event, reason?: Reason): Promise<void> {
+    try {
+      await this.raiseIfMeaningful(event, reason);
+    } catch (error) {
+      this.log.error(LOG_EVENTS.teardown, { on: event, error: messageOf(error) });
+    }
   }
 }

@@ -265,19 +265,12 @@ export class PrimarySession {
   }
 
   #raise(event: Event, reason?: Reason): void {
-    this.#machine.raiseIfMeaningful(event, reason).catch((error: unknown) => {
-      this.dependencies.log.error(LOG_EVENTS.teardown, { on: event, error: messageOf(error) });
-    });
+    void this.#machine.raiseAndLog(event, reason);
   }
 
   /** Raises an event after whose actions the session is over. */
-  #end(event: Event, reason: Reason): void {
-    this.#machine
-      .raiseIfMeaningful(event, reason)
-      .catch((error: unknown) => {
-        this.dependencies.log.error(LOG_EVENTS.teardown, { on: event, error: messageOf(error) });
-      })
-      .finally(() => this.#finish());
+  #end(event: Event, reason?: Reason): void {
+    void this.#machine.raiseAndLog(event, reason).finally(() => this.#finish());
   }
 }
 

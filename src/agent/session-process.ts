@@ -108,11 +108,6 @@ export class SessionProcess {
     return (await controlRequest(this.paths.socket, 'POST', path, body)) as DomainStatus;
   }
 
-  /** Ends the process at once. */
-  kill(): void {
-    this.child.kill('SIGKILL');
-  }
-
   /** Whether the process is gone within `timeoutMs`. */
   async endsWithin(timeoutMs: number): Promise<boolean> {
     if (!this.hasEnded) {

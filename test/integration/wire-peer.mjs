@@ -25,9 +25,8 @@ if (raw !== undefined) {
       onClosed: (error) => resolve(error?.message ?? 'ended'),
     }),
   );
-  for (const { type, epoch = 0, term = 1, payload = '', wait = 0 } of frames) {
+  for (const { type, epoch = 0, term = 1, payload = '' } of frames) {
     await channel.send({ type, epoch, term }, Buffer.from(payload, 'base64'));
-    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
   }
   const timer = setTimeout(() => channel.destroy(), linger);
   print({ closed: await closed });
