@@ -6,7 +6,7 @@
       "target_name": "understudy",
       "sources": [
         "addon.cc",
-        "<!@(find -H common libvirt memory net -name '*.cc' -not -path '*/test/*' | sort)"
+        "<!@(find -H common libvirt memory net disk nbd guard mirror -name '*.cc' -not -path '*/test/*' -not -path 'guard/main.cc' | sort)"
       ],
       "include_dirs": [
         "<!@(pkg-config --variable=includedir libvirt)",
@@ -35,6 +35,16 @@
           }
         ]
       ]
+    },
+    {
+      "target_name": "understudy-guard",
+      "type": "executable",
+      "sources": ["guard/main.cc"],
+      "include_dirs": ["."],
+      "defines": ["_GNU_SOURCE"],
+      "cflags": ["-Wall", "-Wextra", "-Wshadow"],
+      "cflags_cc!": ["-std=gnu++17"],
+      "cflags_cc": ["-std=gnu++20", "-O2"]
     },
     {
       "target_name": "understudy-scribbler",

@@ -7,10 +7,11 @@
  * (`EBUSY`, …) and `syscall`; failures of libvirt carry `libvirtCode` and `libvirtDomain`.
  */
 import { createRequire } from 'node:module';
+import type { NativeBoundary } from './native-boundary.js';
+import type { NativeDisks } from './native-disks.js';
 
-declare const boundaryBrand: unique symbol;
-/** An opaque native listener that is told, inside the pause, that an epoch has closed. */
-export type NativeBoundary = { readonly [boundaryBrand]: true };
+export type * from './native-boundary.js';
+export type * from './native-disks.js';
 
 // ---------------------------------------------------------------- libvirt
 
@@ -21,6 +22,17 @@ export interface NativeLifecycleEvent {
   event: number;
   /** virDomainEvent*DetailType of that event */
   detail: number;
+}
+
+export interface NativeBlockJobEvent {
+  domain: string;
+  uuid: string;
+  /** The disk's target: "vda". */
+  disk: string;
+  /** virDomainBlockJobType */
+  type: number;
+  /** virConnectDomainEventBlockJobStatus: 0 completed, 1 failed, 2 canceled, 3 ready. */
+  status: number;
 }
 
 export interface NativeDomainRef {
@@ -76,6 +88,8 @@ export interface NativeConnection {
   defineXml(xml: string, flags: number): Promise<NativeDomain>;
   /** Lifecycle events of all domains, until `close()`; one subscription per connection. */
   onLifecycle(listener: (event: NativeLifecycleEvent) => void): Promise<void>;
+  /** Block job events of all domains (VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2), in the same way. */
+  onBlockJob(listener: (event: NativeBlockJobEvent) => void): Promise<void>;
 }
 
 export interface NativeDomain {
@@ -94,6 +108,18 @@ export interface NativeDomain {
   resume(): Promise<void>;
   destroy(flags: number): Promise<void>;
   undefine(flags: number): Promise<void>;
+  /** virDomainBlockCopy; `disk` is a target ("vda"), `destinationXml` a <disk> element. */
+  blockCopy(options: {
+    disk: string;
+    destinationXml: string;
+    granularityBytes?: number;
+    flags: number;
+  }): Promise<void>;
+  blockJobAbort(disk: string, flags: number): Promise<void>;
+  /** Undefined when there is no job on that disk. `cursor` and `end` are bytes. */
+  blockJobInfo(disk: string): Promise<{ type: number; cursor: number; end: number } | undefined>;
+  /** virDomainGetBlockInfo; bytes. `capacity` is what the guest sees. */
+  blockInfo(disk: string): Promise<{ capacity: number; allocation: number; physical: number }>;
   /** virDomainQemuMonitorCommand; flags 0 = QMP, 1 = HMP. The reply as QEMU gave it. */
   monitorCommand(command: string, flags: number): Promise<string>;
   /** The same with descriptors passed to and received from QEMU. */
@@ -346,6 +372,7 @@ export interface NativeAddon {
    */
   openGate(options: { fifoPath?: string; ownerUid?: number }): NativeGate;
   net: NativeNet;
+  disks: NativeDisks;
 }
 
 /** UNDERSTUDY_ADDON: another build of the same sources, which script/sanitize tests. */

@@ -43,4 +43,10 @@ std::optional<std::string> OptionalString(const Napi::Object& options, const cha
   return StringArg(value, name);
 }
 
+std::optional<uint32_t> OptionalNumber(const Napi::Object& options, const char* name) {
+  const Napi::Value value = options.Get(name);
+  if (value.IsUndefined()) return std::nullopt;
+  return NumberArg(value, name);
+}
+
 }  // namespace understudy::libvirt

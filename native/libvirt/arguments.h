@@ -22,6 +22,8 @@ Napi::Function FunctionArg(const Napi::Value& value, const char* name);
 // undefined is nothing.
 std::optional<std::string> OptionalString(const Napi::Object& options, const char* name);
 
+std::optional<uint32_t> OptionalNumber(const Napi::Object& options, const char* name);
+
 // What libvirt's functions take for an argument that may be left out.
 inline const char* OrNull(const std::optional<std::string>& text) {
   return text ? text->c_str() : nullptr;

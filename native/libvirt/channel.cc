@@ -1,5 +1,7 @@
 #include "libvirt/channel.h"
 
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "libvirt/error.h"
@@ -37,6 +39,37 @@ int OnLifecycle(virConnectPtr, virDomainPtr domain, int event, int detail, void*
   return 0;
 }
 
+void OnBlockJob(virConnectPtr, virDomainPtr domain, const char* disk, int type, int status,
+                void* opaque) {
+  const JsCallback& listener = **static_cast<std::shared_ptr<JsCallback>*>(opaque);
+  listener.Post([identity = IdentityOf(domain), disk = std::string(disk), type, status](
+                    Napi::Env env, const Napi::Function& function) {
+    Napi::Object js = Napi::Object::New(env);
+    js.Set("domain", identity.name);
+    js.Set("uuid", identity.uuid);
+    js.Set("disk", disk);
+    js.Set("type", type);
+    js.Set("status", status);
+    function.Call({js});
+  });
+}
+
+struct Event {
+  int id;
+  virConnectDomainEventGenericCallback callback;
+};
+
+Event EventOf(EventKind kind) {
+  switch (kind) {
+    case EventKind::kLifecycle:
+      return {VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(OnLifecycle)};
+    case EventKind::kBlockJob:
+      // The second kind names the disk by its target; the first, by a path that may change.
+      return {VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, VIR_DOMAIN_EVENT_CALLBACK(OnBlockJob)};
+  }
+  throw std::logic_error("no such kind of event");
+}
+
 }  // namespace
 
 DomainIdentity IdentityOf(virDomainPtr domain) {
@@ -63,7 +96,7 @@ Channel::Channel(const OpenOptions& options, const std::shared_ptr<Loss>& loss)
 
 Channel::~Channel() {
   // The first two fail on a dead connection, after freeing what they hold here.
-  if (subscription_ >= 0) virConnectDomainEventDeregisterAny(connection_, subscription_);
+  for (int id : subscriptions_) virConnectDomainEventDeregisterAny(connection_, id);
   virConnectUnregisterCloseCallback(connection_, OnClosed);
   domains_.clear();  // each holds the connection open
   virConnectClose(connection_);
@@ -84,13 +117,14 @@ DomainIdentity Channel::Remember(DomainRef domain) {
   return identity;
 }
 
-void Channel::Subscribe(const std::shared_ptr<JsCallback>& listener) {
+void Channel::Subscribe(EventKind kind, const std::shared_ptr<JsCallback>& listener) {
   auto share = std::make_unique<std::shared_ptr<JsCallback>>(listener);
-  subscription_ = Checked(
-      virConnectDomainEventRegisterAny(connection_, nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                       VIR_DOMAIN_EVENT_CALLBACK(OnLifecycle), share.get(),
-                                       FreeShare<JsCallback>),
-      "virConnectDomainEventRegisterAny");
+  const Event event = EventOf(kind);
+  subscriptions_.reserve(subscriptions_.size() + 1);
+  subscriptions_.push_back(
+      Checked(virConnectDomainEventRegisterAny(connection_, nullptr, event.id, event.callback,
+                                               share.get(), FreeShare<JsCallback>),
+              "virConnectDomainEventRegisterAny"));
   share.release();
 }
 

@@ -13,9 +13,11 @@
 #include <libvirt/libvirt.h>
 
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "common/js_lane.h"
 #include "libvirt/handles.h"
@@ -33,6 +35,10 @@ struct DomainIdentity {
   std::string uuid;
 };
 DomainIdentity IdentityOf(virDomainPtr domain);
+
+// What a connection tells about its domains without being asked.
+enum class EventKind : size_t { kLifecycle, kBlockJob };
+inline constexpr size_t kEventKinds = 2;
 
 // Told by the channels of one connection that libvirt reports one of them dead.
 struct Loss {
@@ -57,12 +63,12 @@ class Channel {
   virDomainPtr DomainOf(const std::string& uuid);
   // Keeps a domain that libvirt has just returned.
   DomainIdentity Remember(DomainRef domain);
-  // Lifecycle events of all domains until the channel is destroyed.
-  void Subscribe(const std::shared_ptr<JsCallback>& listener);
+  // Events of all domains until the channel is destroyed.
+  void Subscribe(EventKind kind, const std::shared_ptr<JsCallback>& listener);
 
  private:
   virConnectPtr connection_;
-  int subscription_ = -1;
+  std::vector<int> subscriptions_;
   std::unordered_map<std::string, DomainRef> domains_;
 };
 

@@ -78,7 +78,8 @@ Napi::Function Connection::Define(Napi::Env env) {
        InstanceMethod<&Connection::LookupByUuid>("lookupByUuid"),
        InstanceMethod<&Connection::CreateXml>("createXml"),
        InstanceMethod<&Connection::DefineXml>("defineXml"),
-       InstanceMethod<&Connection::OnLifecycle>("onLifecycle")});
+       InstanceMethod<&Connection::OnLifecycle>("onLifecycle"),
+       InstanceMethod<&Connection::OnBlockJob>("onBlockJob")});
 }
 
 Napi::Object Connection::New(Napi::Env env, Birth birth) {
@@ -207,8 +208,16 @@ Napi::Value Connection::DefineXml(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Connection::OnLifecycle(const Napi::CallbackInfo& info) {
+  return Subscribe(info, EventKind::kLifecycle);
+}
+
+Napi::Value Connection::OnBlockJob(const Napi::CallbackInfo& info) {
+  return Subscribe(info, EventKind::kBlockJob);
+}
+
+Napi::Value Connection::Subscribe(const Napi::CallbackInfo& info, EventKind kind) {
   auto listener = std::make_shared<JsCallback>(FunctionArg(info[0], "listener"));
-  return birth_.link->Subscribe(info.Env(), std::move(listener));
+  return birth_.link->Subscribe(info.Env(), kind, std::move(listener));
 }
 
 Napi::Promise Connection::FindDomain(Napi::Env env, const char* function,

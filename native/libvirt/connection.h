@@ -32,7 +32,9 @@ class Connection : public Napi::ObjectWrap<Connection> {
   Napi::Value CreateXml(const Napi::CallbackInfo& info);
   Napi::Value DefineXml(const Napi::CallbackInfo& info);
   Napi::Value OnLifecycle(const Napi::CallbackInfo& info);
+  Napi::Value OnBlockJob(const Napi::CallbackInfo& info);
 
+  Napi::Value Subscribe(const Napi::CallbackInfo& info, EventKind kind);
   Napi::Promise FindDomain(Napi::Env env, const char* function,
                            std::function<virDomainPtr(virConnectPtr)> find);
 

@@ -70,6 +70,10 @@ Napi::Function Domain::Define(Napi::Env env) {
                       InstanceMethod<&Domain::Resume>("resume"),
                       InstanceMethod<&Domain::Destroy>("destroy"),
                       InstanceMethod<&Domain::Undefine>("undefine"),
+                      InstanceMethod<&Domain::BlockCopy>("blockCopy"),
+                      InstanceMethod<&Domain::BlockJobAbort>("blockJobAbort"),
+                      InstanceMethod<&Domain::BlockJobInfo>("blockJobInfo"),
+                      InstanceMethod<&Domain::BlockInfo>("blockInfo"),
                       InstanceMethod<&Domain::MonitorCommand>("monitorCommand"),
                       InstanceMethod<&Domain::MonitorCommandWithFiles>("monitorCommandWithFiles")});
 }
@@ -84,17 +88,6 @@ Domain::Domain(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Domain>(info) 
   Newborn& newborn = *info[0].As<Napi::External<Newborn>>().Data();
   link_ = newborn.parents.link;
   identity_ = std::move(newborn.identity);
-}
-
-template <class R>
-Napi::Promise Domain::Call(Napi::Env env, std::function<R(virDomainPtr)> work,
-                           std::function<Napi::Value(Napi::Env, R&&)> to_js) {
-  return link_->Call<R>(
-      env,
-      [uuid = identity_.uuid, work = std::move(work)](Channel& channel) {
-        return work(channel.DomainOf(uuid));
-      },
-      std::move(to_js));
 }
 
 Napi::Promise Domain::Do(Napi::Env env, const char* function,

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "libvirt/channel.h"
 #include "libvirt/classes.h"
@@ -37,13 +38,26 @@ class Domain : public Napi::ObjectWrap<Domain> {
   Napi::Value Resume(const Napi::CallbackInfo& info);
   Napi::Value Destroy(const Napi::CallbackInfo& info);
   Napi::Value Undefine(const Napi::CallbackInfo& info);
+  // domain_disks.cc
+  Napi::Value BlockCopy(const Napi::CallbackInfo& info);
+  Napi::Value BlockJobAbort(const Napi::CallbackInfo& info);
+  Napi::Value BlockJobInfo(const Napi::CallbackInfo& info);
+  Napi::Value BlockInfo(const Napi::CallbackInfo& info);
+
   Napi::Value MonitorCommand(const Napi::CallbackInfo& info);
   Napi::Value MonitorCommandWithFiles(const Napi::CallbackInfo& info);
 
   // `work` with this domain, on a thread of the connection.
   template <class R>
   Napi::Promise Call(Napi::Env env, std::function<R(virDomainPtr)> work,
-                     std::function<Napi::Value(Napi::Env, R&&)> to_js);
+                     std::function<Napi::Value(Napi::Env, R&&)> to_js) {
+    return link_->Call<R>(
+        env,
+        [uuid = identity_.uuid, work = std::move(work)](Channel& channel) {
+          return work(channel.DomainOf(uuid));
+        },
+        std::move(to_js));
+  }
   // For functions that only say whether they failed.
   Napi::Promise Do(Napi::Env env, const char* function, std::function<int(virDomainPtr)> work);
 

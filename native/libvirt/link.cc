@@ -36,15 +36,16 @@ Napi::Promise Link::Open(Napi::Env env, OpenOptions options,
                      [to_js = std::move(to_js)](Napi::Env js, bool&&) { return to_js(js); });
 }
 
-Napi::Promise Link::Subscribe(Napi::Env env, std::shared_ptr<JsCallback> listener) {
-  if (listener_) {
-    return Rejected(env, CodedError("SUBSCRIBED", "this connection has a lifecycle listener"));
+Napi::Promise Link::Subscribe(Napi::Env env, EventKind kind, std::shared_ptr<JsCallback> listener) {
+  std::shared_ptr<JsCallback>& kept = listeners_[static_cast<size_t>(kind)];
+  if (kept) {
+    return Rejected(env, CodedError("SUBSCRIBED", "this connection has a listener already"));
   }
-  listener_ = std::move(listener);
+  kept = std::move(listener);
   return Call<bool>(
       env,
-      [share = listener_](Channel& channel) {
-        channel.Subscribe(share);
+      [kind, share = kept](Channel& channel) {
+        channel.Subscribe(kind, share);
         return true;
       },
       [](Napi::Env js, bool&&) { return js.Undefined(); });
@@ -83,7 +84,9 @@ bool Link::WaitEnded(std::chrono::steady_clock::time_point deadline) {
 void Link::BeginClose() {
   closing_ = true;
   loss_->on_closed->Mute();
-  if (listener_) listener_->Mute();
+  for (const auto& listener : listeners_) {
+    if (listener) listener->Mute();
+  }
 }
 
 void Link::FinishClose() {

@@ -2,6 +2,7 @@
 // the order of the end. The last owner closes the channels when nobody called close().
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -44,9 +45,9 @@ class Link : public std::enable_shared_from_this<Link> {
         std::move(to_js));
   }
 
-  // Lifecycle events of all domains. Rejects with SUBSCRIBED the second time, also when the
+  // Events of all domains. Rejects with SUBSCRIBED the second time for a kind, also when the
   // first has failed: it fails on a connection that has no future.
-  Napi::Promise Subscribe(Napi::Env env, std::shared_ptr<JsCallback> listener);
+  Napi::Promise Subscribe(Napi::Env env, EventKind kind, std::shared_ptr<JsCallback> listener);
 
   // Resolves with true as long as libvirt has not reported the connection dead.
   Napi::Promise IsAlive(Napi::Env env);
@@ -82,7 +83,7 @@ class Link : public std::enable_shared_from_this<Link> {
 
   WorkerPool workers_;
   const std::shared_ptr<Loss> loss_;
-  std::shared_ptr<JsCallback> listener_;
+  std::array<std::shared_ptr<JsCallback>, kEventKinds> listeners_;
   bool closing_ = false;
 
   std::mutex mutex_;

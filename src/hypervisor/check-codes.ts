@@ -53,9 +53,35 @@ export const checkRefusals = {
     meaning: 'Pages that the guest reports as free escape tracking.',
     remedy: 'Remove freePageReporting="on" from <memballoon>.',
   },
-  CHECK_WRITABLE_DISK: {
-    meaning: 'Disks that the guest can write are not carried to the backup yet.',
-    remedy: 'Make the disk readonly, or detach it: virsh detach-disk.',
+  CHECK_DISK_NOT_LOCAL: {
+    meaning:
+      'The disk is neither a file nor a block device: other hosts may use the same storage, so it cannot have a replica of its own.',
+    remedy: 'Move the disk to a local file or block device, make it readonly, or detach it.',
+  },
+  CHECK_DISK_FORMAT: {
+    meaning: 'The format of the disk is neither raw nor qcow2.',
+    remedy: 'Convert it: qemu-img convert -O qcow2 OLD NEW.',
+  },
+  CHECK_DISK_ENCRYPTED: {
+    meaning: 'QEMU decrypts this disk: its replica would hold the content in the clear.',
+    remedy: 'Encrypt inside the guest, or below QEMU on both hosts (dm-crypt).',
+  },
+  CHECK_DISK_TRANSIENT: {
+    meaning: 'What the guest writes to a transient disk is thrown away when it ends.',
+    remedy: 'Remove <transient/> or detach the disk.',
+  },
+  CHECK_DISK_REMOVABLE: {
+    meaning: 'A writable medium in a removable drive can be changed at any time.',
+    remedy: 'Eject the medium (virsh change-media DOMAIN DISK --eject) or make it readonly.',
+  },
+  CHECK_DISK_IOTHREAD: {
+    meaning:
+      'The disk is served by an I/O thread; that no write slips past an epoch’s end there is not proven.',
+    remedy: 'Remove iothread= from the <driver> of the disk and of its controller.',
+  },
+  CHECK_TOO_MANY_DISKS: {
+    meaning: 'The guest has more writable disks than one mirror carries.',
+    remedy: 'Detach disks or make them readonly; the message says how many are allowed.',
   },
   CHECK_SHARED_DISK: {
     meaning: 'A shareable disk is written by other machines and has no epoch of its own.',
@@ -130,6 +156,11 @@ export const checkNotes = {
       'What the guest writes to this device is seen at once, before the backup has the epoch.',
     remedy: 'Do not let other systems act on it; only network interfaces are held.',
   },
+  CHECK_NOTE_DISK_CACHE_UNSAFE: {
+    meaning:
+      'The disk has cache="unsafe": QEMU ignores the guest’s flushes, here and after a failover.',
+    remedy: 'Use another cache mode if the guest must survive the loss of both hosts.',
+  },
   CHECK_NOTE_GUEST_PAUSED: {
     meaning: 'The guest is paused.',
     remedy: 'It is protected as it stands and promoted running.',
@@ -149,6 +180,12 @@ export interface Note {
   code: NoteCode;
   message: string;
   remedy: string;
+}
+
+/** Every reason against, and everything to know, at once. */
+export interface Verdict {
+  refusals: Refusal[];
+  notes: Note[];
 }
 
 export function refusal(code: RefusalCode, message: string): Refusal {

@@ -5,7 +5,9 @@ import { type Note, note, type Refusal, refusal } from './check-codes.js';
 import type { ProtectedDomain } from './domain.js';
 import { readDomainXml } from './domain-xml.js';
 import { hasProcess } from './inspect.js';
+import { leftoverMirrors } from './leftover-jobs.js';
 import { INSPECT_TIMEOUT_MS } from './limits.js';
+import { isMirrorOf } from './mirror-state.js';
 import { readReply } from './monitor.js';
 import { judgeDefinition, judgeRuntime, type RuntimeFacts } from './preflight.js';
 import { balloonReply, capabilitiesReply, jobsReply, migrateReply } from './qmp-replies.js';
@@ -19,14 +21,15 @@ export interface CheckReport {
   warnings: Note[];
 }
 
-/** @throws only when libvirt itself cannot be asked */
-export async function checkDomain(domain: ProtectedDomain): Promise<CheckReport> {
+/** Block copies to sockets below `runDir` are our own. @throws only when libvirt itself cannot be asked */
+export async function checkDomain(domain: ProtectedDomain, runDir?: string): Promise<CheckReport> {
   const state = await domain.state();
   const definition = readDomainXml(await domain.liveXml());
+  const ours = runDir === undefined ? [] : leftoverMirrors(definition.disks, runDir);
   const verdicts = [{ refusals: await judgeHost(), notes: [] as Note[] }];
   const fromXml = judgeDefinition(definition);
   if (hasProcess(state)) {
-    verdicts.push(fromXml, judgeRuntime(definition, await runtimeFacts(domain)));
+    verdicts.push(fromXml, judgeRuntime(definition, await runtimeFacts(domain, ours)));
   } else {
     // Taps and expanded CPU models exist only while running: those refusals would be false.
     const onlyLive = new Set(['CHECK_NIC_NOT_ON_BRIDGE', 'CHECK_CPU_NOT_NAMED']);
@@ -57,7 +60,11 @@ export async function judgeHost(): Promise<Refusal[]> {
   return refusals;
 }
 
-async function runtimeFacts(domain: ProtectedDomain): Promise<RuntimeFacts> {
+/** `ours`: disks whose block copy is our own. */
+async function runtimeFacts(
+  domain: ProtectedDomain,
+  ours: readonly string[],
+): Promise<RuntimeFacts> {
   const migration = await ask(domain, 'query-migrate', migrateReply);
   const capabilities = await ask(domain, 'query-migrate-capabilities', capabilitiesReply);
   const jobs = await ask(domain, 'query-jobs', jobsReply);
@@ -66,7 +73,12 @@ async function runtimeFacts(domain: ProtectedDomain): Promise<RuntimeFacts> {
     blockedReasons: migration['blocked-reasons'] ?? [],
     migrationStatus: migration.status ?? '',
     capabilities: capabilities.filter(({ state }) => state).map(({ capability }) => capability),
-    jobs: jobs.filter(({ status }) => status !== 'concluded' && status !== 'null'),
+    jobs: jobs.filter(
+      (job) =>
+        job.status !== 'concluded' &&
+        job.status !== 'null' &&
+        !ours.some((disk) => isMirrorOf(disk, job.id)),
+    ),
     ...(balloonActualBytes === undefined ? {} : { balloonActualBytes }),
     ...(await ramFacts(domain)),
   };

@@ -1,5 +1,6 @@
 /** One connection to this host's libvirt, and everything that starts from it. */
 import { type NativeConnection, type NativeDomain, native } from '../native.js';
+import { type BlockJobEvent, blockJobEvent } from './block-jobs.js';
 import { type CheckReport, checkDomain } from './check.js';
 import { ProtectedDomain } from './domain.js';
 import { callLibvirt } from './libvirt-call.js';
@@ -11,6 +12,7 @@ import {
   KEEPALIVE_INTERVAL_S,
   LIFECYCLE_TIMEOUT_MS,
 } from './limits.js';
+import type { MirrorHost } from './mirror-jobs.js';
 import { runState, WAITING } from './run-state.js';
 import { Standby, type StandbyHost, type StandbyOptions } from './standby.js';
 
@@ -65,11 +67,12 @@ export async function openHypervisor(options: HypervisorOptions): Promise<Hyperv
   return hypervisor;
 }
 
-export class Hypervisor implements StandbyHost {
+export class Hypervisor implements StandbyHost, MirrorHost {
   readonly uri: string;
   readonly #connection: NativeConnection;
   readonly #onClosed: ((reason: string) => void) | undefined;
   readonly #listeners = new Set<(event: LifecycleEvent) => void>();
+  readonly #blockJobListeners = new Set<(event: BlockJobEvent) => void>();
   #closed = false;
 
   /** Use `openHypervisor`. */
@@ -84,6 +87,7 @@ export class Hypervisor implements StandbyHost {
     if (this.#closed) return;
     this.#closed = true;
     this.#listeners.clear();
+    this.#blockJobListeners.clear();
     await callLibvirt({ operation: 'close' }, LIFECYCLE_TIMEOUT_MS, () => this.#connection.close());
   }
 
@@ -118,9 +122,20 @@ export class Hypervisor implements StandbyHost {
     });
   }
 
-  /** Every reason why `name` cannot be protected, at once. */
-  async check(name: string): Promise<CheckReport> {
-    return checkDomain(await this.domain(name));
+  onBlockJob(uuid: string, listener: (event: BlockJobEvent) => void): () => void {
+    const own = (event: BlockJobEvent) => {
+      if (event.uuid === uuid) listener(event);
+    };
+    this.#blockJobListeners.add(own);
+    return () => this.#blockJobListeners.delete(own);
+  }
+
+  /**
+   * Every reason why `name` cannot be protected, at once. Block copies to sockets below `runDir` are
+   * our own and no reason.
+   */
+  async check(name: string, runDir?: string): Promise<CheckReport> {
+    return checkDomain(await this.domain(name), runDir);
   }
 
   /** Ends the domain if it is a standby that waits for its checkpoint; a running guest is never touched. */
@@ -171,11 +186,16 @@ export class Hypervisor implements StandbyHost {
     this.#onClosed?.(reason);
   }
 
-  /** For `openHypervisor`: the one native subscription, shared by all listeners. */
-  subscribe(): Promise<void> {
-    return this.#call('subscribe', () =>
+  /** For `openHypervisor`: one native subscription per kind of event, shared by all listeners. */
+  async subscribe(): Promise<void> {
+    await this.#call('subscribe', () =>
       this.#connection.onLifecycle((event) => {
         for (const listener of [...this.#listeners]) listener(lifecycleEvent(event));
+      }),
+    );
+    await this.#call('subscribe', () =>
+      this.#connection.onBlockJob((event) => {
+        for (const listener of [...this.#blockJobListeners]) listener(blockJobEvent(event));
       }),
     );
   }

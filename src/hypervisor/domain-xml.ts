@@ -3,6 +3,7 @@
  * and drops nothing that a judgement could need: devices it has no type for are listed by name.
  */
 import type { Element } from '@xmldom/xmldom';
+import { type Disk, readDisks } from './disk-xml.js';
 import {
   at,
   attribute,
@@ -29,21 +30,6 @@ export interface Nic {
   virtualPort?: string;
   /** libvirt network filter (nwfilter) on the tap. */
   filter?: string;
-}
-
-export interface Disk {
-  /** The guest's name for it: vda, sda, … */
-  name: string;
-  /** disk, cdrom, floppy, lun */
-  device: string;
-  readonly: boolean;
-  shareable: boolean;
-  /** File or block device on this host. */
-  path?: string;
-  /** False for an empty drive. */
-  hasSource: boolean;
-  /** vhostuser, vhostvdpa, nvme, network, file, … */
-  type: string;
 }
 
 /** A device of which only existence and identity matter. */
@@ -91,7 +77,7 @@ export function readDomainXml(xml: string): DomainDefinition {
   const memory = at(root, 'memory');
   const backing = at(root, 'memoryBacking');
   const launchSecurity = attribute(at(root, 'launchSecurity'), 'type');
-  const disks = children(devices, 'disk').map(readDisk);
+  const disks = readDisks(devices);
   const emulator = required(text(at(devices, 'emulator')), 'the emulator');
   return {
     name: required(text(at(root, 'name')), 'the name'),
@@ -151,21 +137,6 @@ function readNic(nic: Element): Nic {
     ...(tap === undefined ? {} : { tap }),
     ...(virtualPort === undefined ? {} : { virtualPort }),
     ...(filter === undefined ? {} : { filter }),
-  };
-}
-
-function readDisk(disk: Element): Disk {
-  const source = at(disk, 'source');
-  const path = attribute(source, 'file') ?? attribute(source, 'dev');
-  const device = attribute(disk, 'device') ?? 'disk';
-  return {
-    name: required(attribute(at(disk, 'target'), 'dev'), "a disk's target"),
-    device,
-    readonly: device === 'cdrom' || at(disk, 'readonly') !== undefined,
-    shareable: at(disk, 'shareable') !== undefined,
-    ...(path === undefined ? {} : { path }),
-    hasSource: source !== undefined,
-    type: attribute(disk, 'type') ?? 'file',
   };
 }
 

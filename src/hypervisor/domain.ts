@@ -6,7 +6,13 @@
  */
 import type { NativeDomain } from '../native.js';
 import { callLibvirt } from './libvirt-call.js';
-import { INSPECT_TIMEOUT_MS, LIFECYCLE_TIMEOUT_MS, MONITOR_TIMEOUT_MS } from './limits.js';
+import {
+  INSPECT_TIMEOUT_MS,
+  LIFECYCLE_TIMEOUT_MS,
+  MIRROR_CALL_TIMEOUT_MS,
+  MIRROR_GRANULARITY_BYTES,
+  MONITOR_TIMEOUT_MS,
+} from './limits.js';
 import { MONITOR_HMP, MONITOR_QMP, qmpRequest, qmpReturn } from './monitor.js';
 
 /** virDomainState */
@@ -26,6 +32,12 @@ export type DomainState = (typeof STATE_NAMES)[number];
 const XML_SECURE = 1;
 const XML_INACTIVE = 2;
 const XML_MIGRATABLE = 8;
+/** virDomainBlockCopyFlags */
+const COPY_REUSE_TARGET = 2;
+const COPY_TRANSIENT_JOB = 4;
+const COPY_SYNCHRONOUS_WRITES = 8;
+/** virDomainBlockJobAbortFlags: neither asynchronous nor a pivot to the copy. */
+const ABORT_AND_WAIT = 0;
 /** virDomainDestroyFlags: SIGTERM first would only delay what must be immediate. */
 const DESTROY_NOW = 0;
 
@@ -60,6 +72,40 @@ export class ProtectedDomain {
   /** What the next cold start will use; passwords included. */
   inactiveXml(): Promise<string> {
     return this.#call('xml', INSPECT_TIMEOUT_MS, () => this.#native.xml(XML_SECURE | XML_INACTIVE));
+  }
+
+  /** Bytes of a disk as the guest sees it; a file of an odd size counts up to the next sector. */
+  async diskBytes(disk: string): Promise<number> {
+    const { capacity } = await this.#call('blockInfo', INSPECT_TIMEOUT_MS, () =>
+      this.#native.blockInfo(disk),
+    );
+    return capacity;
+  }
+
+  /** Starts a copy of `disk` to `destinationXml` that writes of the guest wait for (virDomainBlockCopy). */
+  mirrorDisk(disk: string, destinationXml: string): Promise<void> {
+    return this.#call('block copy', MIRROR_CALL_TIMEOUT_MS, () =>
+      this.#native.blockCopy({
+        disk,
+        destinationXml,
+        granularityBytes: MIRROR_GRANULARITY_BYTES,
+        flags: COPY_REUSE_TARGET | COPY_TRANSIENT_JOB | COPY_SYNCHRONOUS_WRITES,
+      }),
+    );
+  }
+
+  /** Returns when the job is gone; the disk stays what it was. */
+  endBlockJob(disk: string): Promise<void> {
+    return this.#call('end block job', MIRROR_CALL_TIMEOUT_MS, () =>
+      this.#native.blockJobAbort(disk, ABORT_AND_WAIT),
+    );
+  }
+
+  async hasBlockJob(disk: string): Promise<boolean> {
+    const job = await this.#call('block job', INSPECT_TIMEOUT_MS, () =>
+      this.#native.blockJobInfo(disk),
+    );
+    return job !== undefined;
   }
 
   /** Sends one QMP command. @throws HYP_QMP_FAILED, HYP_MONITOR_TIMED_OUT, LIBVIRT_… */

@@ -79,6 +79,17 @@ export const hypervisorErrors = {
     remedy:
       'Look at virsh domstate --reason; resume by hand only if the primary is certainly dead.',
   },
+  HYP_MIRROR_START_FAILED: {
+    meaning: 'A disk could not be mirrored; no disk of the guest is.',
+    remedy:
+      'Read the cause; another block job on the disk (virsh blockjob DOMAIN DISK) or a full run directory is the usual one.',
+  },
+  HYP_MIRROR_LOST: {
+    meaning:
+      'The mirror of a disk has ended or is not in step: later writes of the guest would be missing on the backup.',
+    remedy:
+      'Nothing: disks are mirrored again by themselves. If it happens again, look for who ends the job (virsh event) and at the log of the domain.',
+  },
 } as const;
 
 export const hypervisorError = errorsOf(hypervisorErrors);

@@ -16,11 +16,14 @@ export interface GateOptions {
   qemuUid: number;
   /** Where a FIFO is made when QEMU is not root; that user must be able to enter its directory. */
   fifoPath: string;
+  /** The reading end of a gate that is in use from now on; -1 when it is about to be closed. */
+  onGate?: (readFd: number) => void;
 }
 
 export class PauseGate {
   readonly #domain: ProtectedDomain;
   readonly #gate: NativeGate;
+  readonly #onGate: (readFd: number) => void;
 
   /** @throws an error of mkfifo(3) or pipe(2), with `code` */
   constructor(domain: ProtectedDomain, options: GateOptions) {
@@ -28,6 +31,8 @@ export class PauseGate {
     this.#gate = native.openGate(
       options.qemuUid === 0 ? {} : { fifoPath: options.fifoPath, ownerUid: options.qemuUid },
     );
+    this.#onGate = options.onGate ?? (() => undefined);
+    this.#onGate(this.#gate.readFd);
   }
 
   /** Give this to the capture. */
@@ -47,6 +52,7 @@ export class PauseGate {
 
   /** Once. A QEMU that is blocked in the gate fails its command and resumes the guest. */
   close(): void {
+    this.#onGate(-1);
     this.#gate.close();
   }
 }

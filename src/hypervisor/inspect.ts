@@ -1,4 +1,5 @@
 /** A running domain in one value: what its XML says plus what only its process and QEMU know. */
+import { isMirrored } from './disk-preflight.js';
 import type { DomainState, ProtectedDomain } from './domain.js';
 import { type DomainDefinition, readDomainXml } from './domain-xml.js';
 import { hypervisorError } from './errors.js';
@@ -16,6 +17,18 @@ export interface DomainFacts extends DomainDefinition {
   qemuVersion: string;
   /** The distribution's package, may be empty. */
   qemuPackage: string;
+  /** Disks that the guest may write, in the order of the XML. */
+  mirrored: MirroredDisk[];
+}
+
+export interface MirroredDisk {
+  /** Its target: vda. */
+  name: string;
+  /** As the guest sees it. */
+  bytes: number;
+  /** File or block device on this host. */
+  path: string;
+  format: 'raw' | 'qcow2';
 }
 
 /** @throws HYP_NOT_RUNNING, HYP_PROCESS_NOT_FOUND, HYP_XML_BAD, and what libvirt calls throw */
@@ -28,12 +41,32 @@ export async function inspectDomain(domain: ProtectedDomain): Promise<DomainFact
     });
   }
   const definition = readDomainXml(await domain.liveXml());
-  return { ...definition, state, ...(await qemuProcess(domain)), ...(await qemuVersion(domain)) };
+  return {
+    ...definition,
+    state,
+    ...(await qemuProcess(domain)),
+    ...(await qemuVersion(domain)),
+    mirrored: await mirroredDisks(domain, definition),
+  };
 }
 
 /** A QEMU exists and answers its monitor. */
 export function hasProcess(state: DomainState): boolean {
   return state === 'running' || state === 'blocked' || state === 'paused';
+}
+
+/** Preflight refuses a disk without a path, or of another format. */
+async function mirroredDisks(
+  domain: ProtectedDomain,
+  { disks }: DomainDefinition,
+): Promise<MirroredDisk[]> {
+  const mirrored: MirroredDisk[] = [];
+  for (const { name, path, format } of disks.filter(isMirrored)) {
+    if (path !== undefined && (format === 'raw' || format === 'qcow2')) {
+      mirrored.push({ name, bytes: await domain.diskBytes(name), path, format });
+    }
+  }
+  return mirrored;
 }
 
 export async function qemuVersion(

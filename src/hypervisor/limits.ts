@@ -51,5 +51,14 @@ export const PROBE_TIMEOUT_MS = 5_000;
 /** Rounds of reading RAM while the guest runs before the self-check stops it: the second leaves only what it just dirtied. */
 export const SETTLE_ROUNDS = 2;
 
+/** Disks of one guest that are carried: a protected server has one to four, and each costs a connection and a journal share. */
+export const MIRRORED_DISKS_MAX = 16;
+
+/** Unit in which QEMU's mirror copies and remembers: its own default for large disks, at most a qcow2 cluster. */
+export const MIRROR_GRANULARITY_BYTES = 64 * 1024;
+
+/** Starting a copy opens the target, ending it drains it: 10–30 ms, unless the target hangs. */
+export const MIRROR_CALL_TIMEOUT_MS = 10_000;
+
 /** Where the self-check encodes to and forgets; as large as a chunk of the sync. */
 export const SCRATCH_BYTES = 4 * 1024 * 1024;

@@ -15,15 +15,21 @@ export interface PauseChoice {
   memory: NativeGuestMemory;
   /** For a QEMU that is not root; its user must be able to enter the directory. */
   fifoPath: string;
+  /** See GateOptions. */
+  onGate?: (readFd: number) => void;
 }
 
 /** @throws what selfCheckGate throws; the guest runs as before in every case */
 export async function choosePauseSource(choice: PauseChoice): Promise<PauseSource> {
-  const { domain, memory, fifoPath } = choice;
+  const { domain, memory, fifoPath, onGate } = choice;
   const { pagesDirtiedBySave } = await selfCheckGate(domain, memory);
   if (pagesDirtiedBySave > 0) return StoppedPause.open(domain);
   const { uid } = await qemuProcess(domain);
-  const gate = new GatePause(domain, { qemuUid: uid, fifoPath });
+  const gate = new GatePause(domain, {
+    qemuUid: uid,
+    fifoPath,
+    ...(onGate === undefined ? {} : { onGate }),
+  });
   if (await opens(gate, memory)) return gate;
   await gate.close();
   return StoppedPause.open(domain);

@@ -5,8 +5,9 @@
  * vhost-net is allowed: the host kernel writes guest memory through QEMU's own address space,
  * which the tracking sees, and it is stopped with the vCPUs.
  */
-import { type Note, note, type Refusal, type RefusalCode, refusal } from './check-codes.js';
-import type { Disk, DomainDefinition, Nic, OtherDevice } from './domain-xml.js';
+import { note, type Refusal, type RefusalCode, refusal, type Verdict } from './check-codes.js';
+import { judgeDisks } from './disk-preflight.js';
+import type { DomainDefinition, Nic, OtherDevice } from './domain-xml.js';
 
 /** What only a running QEMU knows. */
 export interface RuntimeFacts {
@@ -25,22 +26,18 @@ export interface RuntimeFacts {
   ramMapProblem?: string;
 }
 
-export interface Verdict {
-  refusals: Refusal[];
-  notes: Note[];
-}
-
 /** Judges what the XML says. */
 export function judgeDefinition(domain: DomainDefinition): Verdict {
+  const disks = judgeDisks(domain.disks);
   const devices = domain.otherDevices.map(judgeDevice);
   return {
     refusals: [
       ...judgeMachine(domain),
-      ...domain.disks.flatMap(judgeDisk),
+      ...disks.refusals,
       ...domain.nics.flatMap(judgeNic),
       ...devices.flatMap((verdict) => verdict.refusals),
     ],
-    notes: devices.flatMap((verdict) => verdict.notes),
+    notes: [...disks.notes, ...devices.flatMap((verdict) => verdict.notes)],
   };
 }
 
@@ -104,21 +101,6 @@ function judgeMachine(domain: DomainDefinition): Refusal[] {
     [domain.freePageReporting, 'CHECK_FREE_PAGE_REPORTING', 'the balloon reports free pages'],
   ];
   return rows.filter(([wrong]) => wrong).map(([, code, message]) => refusal(code, message));
-}
-
-function judgeDisk(disk: Disk): Refusal[] {
-  const what = `${disk.device} ${disk.name}`;
-  if (disk.type === 'vhostuser' || disk.type === 'vhostvdpa') {
-    return [refusal('CHECK_SHARED_MEMORY_DEVICE', `${what} is ${disk.type}`)];
-  }
-  if (disk.type === 'nvme' || disk.device === 'lun') {
-    return [refusal('CHECK_HOST_DEVICE', `${what} is passed through (${disk.type})`)];
-  }
-  if (disk.shareable) return [refusal('CHECK_SHARED_DISK', `${what} is shareable`)];
-  if (disk.readonly || !disk.hasSource) return [];
-  return [
-    refusal('CHECK_WRITABLE_DISK', `${what} is writable${disk.path ? `: ${disk.path}` : ''}`),
-  ];
 }
 
 function judgeNic(nic: Nic): Refusal[] {

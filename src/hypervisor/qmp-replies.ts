@@ -31,6 +31,20 @@ export const jobsReply = z.array(
   z.object({ id: z.string(), type: z.string(), status: z.string() }),
 );
 
+/** query-block-jobs; `offset` and `len` are bytes. `error` is there when the job has failed. */
+export const blockJobsReply = z.array(
+  z.object({
+    device: z.string(),
+    type: z.string(),
+    ready: z.boolean(),
+    status: z.string(),
+    'io-status': z.string(),
+    offset: z.number().nonnegative(),
+    len: z.number().nonnegative(),
+    error: z.string().optional(),
+  }),
+);
+
 /** query-memdev */
 export const memoryBackendsReply = z.array(
   z.object({ id: z.string().optional(), size: z.int().positive(), share: z.boolean() }),

@@ -8,12 +8,19 @@
  * shown (live XML, `check='full'`) replaces it, so that libvirt refuses a host that would show another.
  */
 import { type Document, type Element, XMLSerializer } from '@xmldom/xmldom';
-import { at, attribute, children, elements, parseDomainXml } from './xml.js';
+import { type ReplicaDisk, useReplicas } from './replica-disks.js';
+import { append, at, attribute, children, elements, parseDomainXml } from './xml.js';
 
 const QEMU_NAMESPACE = 'http://libvirt.org/schemas/domain/qemu/1.0';
 
 /** Changes the XML for this host (console paths, bridge names) before the standby starts. */
 export type RewriteXml = (document: Document) => void;
+
+export interface StandbyXml {
+  /** The replicas of the disks that the guest may write; their files must exist, as large as the disks. */
+  disks?: readonly ReplicaDisk[];
+  rewrite?: RewriteXml;
+}
 
 /** The domain as another host may define it. Nothing of a standby's life remains in it. @throws HYP_XML_BAD */
 export function portableDefinition(migratableXml: string, liveXml: string): string {
@@ -32,9 +39,13 @@ export function portableDefinition(migratableXml: string, liveXml: string): stri
   return serialize(document);
 }
 
-/** The XML of a standby: RAM in a shared memfd, waiting for device state. @throws HYP_XML_BAD */
-export function standbyXml(definition: string, rewrite?: RewriteXml): string {
+/**
+ * The XML of a standby: RAM in a shared memfd, disks on their replicas, waiting for device state.
+ * @throws HYP_XML_BAD
+ */
+export function standbyXml(definition: string, { disks = [], rewrite }: StandbyXml = {}): string {
   const { document, root } = parseDomainXml(definition);
+  useReplicas(root, disks);
   removeIncoming(root);
   useSharedMemfd(document, root);
   appendArgs(document, commandLine(document, root), ['-incoming', 'defer']);
@@ -90,11 +101,6 @@ function appendArgs(document: Document, line: Element, values: readonly string[]
     const arg = document.createElementNS(QEMU_NAMESPACE, 'qemu:arg');
     append(line, arg).setAttribute('value', value);
   }
-}
-
-function append(parent: Element, child: Element): Element {
-  parent.appendChild(child);
-  return child;
 }
 
 function serialize(document: Document): string {

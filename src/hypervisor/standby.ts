@@ -14,13 +14,13 @@ import { readDomainXml } from './domain-xml.js';
 import { hypervisorError } from './errors.js';
 import { type GuestIdentity, identityOf } from './identity.js';
 import { loadDeviceState } from './incoming.js';
+import { onReplicas, type ReplicaDisk } from './replica-disks.js';
 import { runState, WAITING } from './run-state.js';
 import { type StandbyRam, standbyMemory } from './standby-memory.js';
-import { type RewriteXml, standbyXml } from './standby-xml.js';
+import { type StandbyXml, standbyXml } from './standby-xml.js';
 
 /** Takes the primary's `describeDomain` as it is. */
-export interface StandbyOptions extends DomainDescription {
-  rewrite?: RewriteXml;
+export interface StandbyOptions extends DomainDescription, StandbyXml {
   /** Called once when the standby's QEMU ended without `destroy()` being asked for, promoted or not. */
   onDied?: (reason: string) => void;
 }
@@ -50,6 +50,7 @@ export class Standby {
   readonly domain: ProtectedDomain;
   readonly #host: StandbyHost;
   readonly #description: DomainDescription;
+  readonly #disks: readonly ReplicaDisk[];
   readonly #machine: string;
   readonly #unsubscribe: () => void;
   #gone: string | undefined;
@@ -59,6 +60,7 @@ export class Standby {
     this.domain = domain;
     this.#host = host;
     this.#description = options;
+    this.#disks = options.disks ?? [];
     this.#machine = readDomainXml(options.definition).machine;
     this.#unsubscribe = host.onGone(domain.uuid, (reason) => {
       if (this.#gone !== undefined) return;
@@ -73,7 +75,7 @@ export class Standby {
    * @throws HYP_STANDBY_FILE_MISSING, HYP_STANDBY_CONFLICT, HYP_STANDBY_START_FAILED, HYP_XML_BAD, LIBVIRT_…
    */
   static async start(host: StandbyHost, options: StandbyOptions): Promise<Standby> {
-    const xml = standbyXml(options.definition, options.rewrite);
+    const xml = standbyXml(options.definition, options);
     await requireFiles(xml);
     await clearLeftover(host, readDomainXml(xml).uuid);
     const standby = new Standby(await host.createPaused(xml), host, options);
@@ -132,10 +134,10 @@ export class Standby {
     return performance.now();
   }
 
-  /** Keeps the promoted domain's definition on this host, as the primary's host kept it. */
+  /** Keeps the promoted domain's definition on this host, as the primary's host kept it, but with the disks it has here. */
   async persist(): Promise<void> {
     const { definition, persistentXml } = this.#description;
-    await this.#host.define(persistentXml ?? definition);
+    await this.#host.define(onReplicas(persistentXml ?? definition, this.#disks));
   }
 
   /** Ends the standby (or the promoted guest) at once. Harmless when it has died. */

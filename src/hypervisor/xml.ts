@@ -40,10 +40,20 @@ export function text(element: Element | undefined): string | undefined {
   return value === '' ? undefined : value;
 }
 
+export function append(parent: Element, child: Element): Element {
+  parent.appendChild(child);
+  return child;
+}
+
 /** @throws HYP_XML_BAD */
 export function required(value: string | undefined, what: string): string {
   if (value === undefined) throw bad(`${what} is missing`);
   return value;
+}
+
+/** For text and attribute values in XML that is put together by hand. */
+export function escapeXml(value: string): string {
+  return value.replace(/[&<>'"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
 /** A libvirt size element (`<memory unit='KiB'>`) in bytes. @throws HYP_XML_BAD */

@@ -11,20 +11,29 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { libvirtError } from '../../src/hypervisor/libvirt-error.js';
-import { type NativeConnection, type NativeLifecycleEvent, native } from '../../src/native.js';
+import {
+  type NativeBlockJobEvent,
+  type NativeConnection,
+  type NativeLifecycleEvent,
+  native,
+} from '../../src/native.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'us1-libvirt-'));
 const uri = `qemu+unix:///system?socket=${dir}/libvirt-sock`;
 const KEEPALIVE_INTERVAL_S = 1;
 const KEEPALIVE_COUNT = 2;
 const VIR_DOMAIN_UNDEFINE_NVRAM = 4;
+/** virDomainBlockCopyFlags: reuse what is there, as a transient job. */
+const COPY_FLAGS = 2 | 4;
+const BLOCK_JOB_TYPE_COPY = 2;
+const BLOCK_JOB = { canceled: 2, ready: 3 };
 const EVENT = { started: 2, suspended: 3, resumed: 4, stopped: 5 };
 
-const guestXml = (name: string) => `<domain type='qemu'><name>${name}</name>
+const guestXml = (name: string, disk = '') => `<domain type='qemu'><name>${name}</name>
   <memory unit='MiB'>64</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='q35'>hvm</type></os>
   <cpu mode='custom'><model>qemu64</model></cpu>
-  <devices><controller type='usb' model='none'/><memballoon model='none'/></devices></domain>`;
+  <devices><controller type='usb' model='none'/><memballoon model='none'/>${disk}</devices></domain>`;
 
 /** Starts a libvirtd that sees only its own state; the process is libvirtd itself after `exec`. */
 function startDaemon(): ChildProcess {
@@ -188,6 +197,71 @@ describe('domain', () => {
     expect(codes.at(-1)).toBe(EVENT.stopped);
     expect(seen.every((event) => event.uuid === domain.uuid)).toBe(true);
     await watcher.close();
+  });
+
+  it('copies a disk, and delivers every event of the jobs in order until closed', async () => {
+    const mib = 2 ** 20;
+    const files = ['source', 'copy'].map((name) => join(dir, `us1-${name}.raw`));
+    for (const file of files) writeFileSync(file, Buffer.alloc(mib));
+    const disk = (path = '') =>
+      `<disk type='file'><driver name='qemu' type='raw'/><source file='${path}'/>` +
+      "<target dev='vda' bus='virtio'/></disk>";
+    const domain = await connection.createXml(guestXml('us1-disk', disk(files[0])), 0);
+    expect(await domain.blockInfo('vda')).toMatchObject({ capacity: mib, physical: mib });
+    expect(await domain.blockJobInfo('vda')).toBeUndefined();
+    expect(await failure(domain.blockInfo('vdz'))).toMatchObject({ libvirtCode: 8 });
+    expect(await failure(domain.blockJobInfo('vdz'))).toMatchObject({ libvirtCode: 8 });
+    expect(await failure(domain.blockJobAbort('vda', 0))).toMatchObject({ libvirtDomain: 10 });
+    const copy = { disk: 'vda', destinationXml: disk(files[1]), flags: COPY_FLAGS };
+    expect(() => domain.blockCopy({ ...copy, granularityBytes: -1 })).toThrow(TypeError);
+    // Not a power of two.
+    expect(await failure(domain.blockCopy({ ...copy, granularityBytes: 5 }))).toBeDefined();
+
+    const watcher = await open();
+    const seen: NativeBlockJobEvent[] = [];
+    const waiting = new Map<number, () => void>();
+    await watcher.onBlockJob((event) => {
+      seen.push(event);
+      waiting.get(seen.length)?.();
+    });
+    const arrived = (count: number) =>
+      seen.length >= count
+        ? Promise.resolve()
+        : new Promise<void>((resolve) => waiting.set(count, resolve));
+    expect(await failure(watcher.onBlockJob(() => undefined))).toMatchObject({
+      code: 'SUBSCRIBED',
+    });
+    // The other kind of event has its own subscription.
+    await watcher.onLifecycle(() => undefined);
+    const ROUNDS = 20;
+    for (let round = 0; round < ROUNDS; round += 1) {
+      await domain.blockCopy({ ...copy, granularityBytes: 65536 });
+      await arrived(2 * round + 1);
+      const job = await domain.blockJobInfo('vda');
+      expect(job).toEqual({ type: BLOCK_JOB_TYPE_COPY, cursor: mib, end: mib });
+      await domain.blockJobAbort('vda', 0);
+      await arrived(2 * round + 2);
+    }
+    const statuses = Array.from({ length: ROUNDS }, () => [BLOCK_JOB.ready, BLOCK_JOB.canceled]);
+    expect(seen.map(({ status }) => status)).toEqual(statuses.flat());
+    const { name, uuid } = domain;
+    const names = { domain: name, uuid, disk: 'vda', type: BLOCK_JOB_TYPE_COPY };
+    for (const event of seen) expect(event).toMatchObject(names);
+
+    const other = await open();
+    const late: NativeBlockJobEvent[] = [];
+    await other.onBlockJob((event) => late.push(event));
+    await domain.blockCopy(copy);
+    // A job that is ended before it is ready has one event only.
+    await arrived(2 * ROUNDS + 1);
+    const closed = other.close();
+    late.length = 0;
+    await domain.blockJobAbort('vda', 0);
+    await closed;
+    await arrived(2 * ROUNDS + 2);
+    expect(late).toEqual([]);
+    await watcher.close();
+    await domain.destroy(0);
   });
 
   it('carries monitor commands and descriptors', async () => {

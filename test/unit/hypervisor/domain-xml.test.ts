@@ -25,6 +25,49 @@ describe('readDomainXml', () => {
     expect(facts.cpu.xml).toContain('qemu64');
   });
 
+  test('reads disks, their copies under way and who serves them', () => {
+    const { disks } = readDomainXml(
+      liveXml({
+        devices: `
+          <controller type='scsi' index='1' model='virtio-scsi'><driver iothread='1'/></controller>
+          <disk type='file'><driver name='qemu' type='qcow2' cache='unsafe'/>
+            <source file='/a.qcow2' index='3'/>
+            <mirror type='network' job='copy' ready='yes'><source protocol='nbd' name='vda'>
+              <host transport='unix' socket='/run/x/m.sock'/></source></mirror>
+            <target dev='vda' bus='virtio'/></disk>
+          <disk type='block'><source dev='/dev/x'/><target dev='sda' bus='scsi'/>
+            <transient/><address type='drive' controller='1'/></disk>
+          <disk type='file'><driver name='qemu' type='raw'><iothreads><iothread id='1'/></iothreads></driver>
+            <source file='/c.raw'><encryption format='luks'/></source><target dev='vdc' bus='virtio'/></disk>
+          <disk type='network'><mirror type='file' job='active-commit'/><target dev='sdb' bus='scsi'/></disk>`,
+      }),
+    );
+    const plain = {
+      device: 'disk',
+      readonly: false,
+      shareable: false,
+      transient: false,
+      encrypted: false,
+      hasSource: true,
+      format: 'raw',
+      cache: 'default',
+      iothread: false,
+    };
+    expect(disks).toEqual([
+      {
+        ...plain,
+        ...{ name: 'vda', type: 'file', path: '/a.qcow2', format: 'qcow2', cache: 'unsafe' },
+        mirror: { job: 'copy', socketPath: '/run/x/m.sock' },
+      },
+      { ...plain, name: 'sda', type: 'block', path: '/dev/x', transient: true, iothread: true },
+      { ...plain, name: 'vdc', type: 'file', path: '/c.raw', encrypted: true, iothread: true },
+      {
+        ...plain,
+        ...{ name: 'sdb', type: 'network', hasSource: false, mirror: { job: 'active-commit' } },
+      },
+    ]);
+  });
+
   test.each([
     ['KiB', '262144', 2 ** 28],
     ['MiB', '256', 2 ** 28],

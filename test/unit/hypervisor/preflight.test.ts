@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { readDomainXml } from '../../../src/hypervisor/domain-xml.js';
+import { MIRRORED_DISKS_MAX } from '../../../src/hypervisor/limits.js';
 import {
   judgeDefinition,
   judgeRuntime,
@@ -9,6 +10,18 @@ import { BRIDGED_NIC, type DomainParts, liveXml } from './fixtures.js';
 
 function refusalsOf(parts: DomainParts): string[] {
   return judgeDefinition(readDomainXml(liveXml(parts))).refusals.map(({ code }) => code);
+}
+
+const fileSource = "<source file='/x'/>";
+
+function disk(attributes: string, inside: string): DomainParts {
+  return { devices: `<disk ${attributes}><target dev='vda'/>${inside}</disk>` };
+}
+
+function manyDisks(count: number): DomainParts {
+  const one = (_: unknown, index: number) =>
+    `<disk type='file'>${fileSource}<target dev='vd${index}'/></disk>`;
+  return { devices: Array.from({ length: count }, one).join('') };
 }
 
 const healthy: RuntimeFacts = {
@@ -52,6 +65,25 @@ describe('judgeDefinition', () => {
           "<disk type='block' device='disk'><source dev='/dev/x'/><target dev='vda'/><readonly/></disk>",
       },
     ],
+    ['a raw file', disk("type='file' device='disk'", fileSource)],
+    [
+      'a qcow2 file with a chain of snapshots',
+      disk(
+        "type='file' device='disk'",
+        `<driver name='qemu' type='qcow2'/><source file='/x.snap'/>
+         <backingStore type='file'><format type='qcow2'/><source file='/x'/></backingStore>`,
+      ),
+    ],
+    ['a block device', disk("type='block' device='disk'", "<source dev='/dev/vg/x'/>")],
+    [
+      'a SCSI disk beside a controller with an I/O thread',
+      {
+        devices: `<controller type='scsi' index='1'><driver iothread='1'/></controller>
+          <disk type='file'>${fileSource}<target dev='sda' bus='scsi'/>
+          <address type='drive' controller='0'/></disk>`,
+      },
+    ],
+    ['as many disks as are carried', manyDisks(MIRRORED_DISKS_MAX)],
     ['an ordinary DIMM', { devices: "<memory model='dimm'/>" }],
     ['memfd memory', { root: "<memoryBacking><source type='memfd'/></memoryBacking>" }],
     ['video and VNC', { devices: "<graphics type='vnc'/><video><model type='vga'/></video>" }],
@@ -60,9 +92,6 @@ describe('judgeDefinition', () => {
     expect(refusalsOf(parts)).toEqual([]);
   });
 
-  const disk = (attributes: string, inside: string) => ({
-    devices: `<disk ${attributes}><target dev='vda'/>${inside}</disk>`,
-  });
   const nic = (type: string, inside: string) => ({
     nic: `<interface type='${type}'><mac address='52:54:00:55:00:01'/>${inside}</interface>`,
   });
@@ -87,10 +116,44 @@ describe('judgeDefinition', () => {
     ['virtio-mem', 'CHECK_MEMORY_DEVICE', { devices: "<memory model='virtio-mem'/>" }],
     ['an NVDIMM', 'CHECK_MEMORY_DEVICE', { devices: "<memory model='nvdimm'/>" }],
     [
-      'a writable disk',
-      'CHECK_WRITABLE_DISK',
-      disk("type='file' device='disk'", "<source file='/x.qcow2'/>"),
+      'a network disk',
+      'CHECK_DISK_NOT_LOCAL',
+      disk("type='network' device='disk'", "<source protocol='rbd' name='p/x'/>"),
     ],
+    [
+      'a volume of a storage pool',
+      'CHECK_DISK_NOT_LOCAL',
+      disk("type='volume' device='disk'", "<source pool='p' volume='x'/>"),
+    ],
+    ['a directory as disk', 'CHECK_DISK_NOT_LOCAL', disk("type='dir'", "<source dir='/x'/>")],
+    ['a vmdk image', 'CHECK_DISK_FORMAT', disk('', `${fileSource}<driver type='vmdk'/>`)],
+    [
+      'an encrypted disk',
+      'CHECK_DISK_ENCRYPTED',
+      disk('', "<source file='/x'><encryption format='luks'/></source>"),
+    ],
+    [
+      'a disk encrypted the old way',
+      'CHECK_DISK_ENCRYPTED',
+      disk('', `${fileSource}<encryption format='qcow'/>`),
+    ],
+    ['a transient disk', 'CHECK_DISK_TRANSIENT', disk('', `${fileSource}<transient/>`)],
+    ['a floppy', 'CHECK_DISK_REMOVABLE', disk("type='file' device='floppy'", fileSource)],
+    [
+      'a disk with an I/O thread',
+      'CHECK_DISK_IOTHREAD',
+      disk('', `${fileSource}<driver type='raw' iothread='1'/>`),
+    ],
+    [
+      'a disk behind a controller with an I/O thread',
+      'CHECK_DISK_IOTHREAD',
+      {
+        devices: `<controller type='scsi' index='2'><driver iothread='1'/></controller>
+          <disk type='file'>${fileSource}<target dev='sda' bus='scsi'/>
+          <address type='drive' controller='2'/></disk>`,
+      },
+    ],
+    ['too many disks', 'CHECK_TOO_MANY_DISKS', manyDisks(MIRRORED_DISKS_MAX + 1)],
     [
       'a shared disk',
       'CHECK_SHARED_DISK',
@@ -152,6 +215,26 @@ describe('judgeDefinition', () => {
     expect(refusals[0]?.message).toContain('net0');
     expect(refusals[1]?.message).toContain('tpm0');
     expect(refusals.every(({ remedy }) => remedy.length > 0)).toBe(true);
+  });
+
+  test('names every fault of a disk at once', () => {
+    const parts = disk("type='network'", "<source/><driver type='qed' iothread='1'/><transient/>");
+    expect(refusalsOf(parts)).toEqual([
+      'CHECK_DISK_NOT_LOCAL',
+      'CHECK_DISK_FORMAT',
+      'CHECK_DISK_TRANSIENT',
+      'CHECK_DISK_IOTHREAD',
+    ]);
+  });
+
+  test('says that a disk ignores flushes, if it is carried', () => {
+    const notesOf = (inside: string) =>
+      judgeDefinition(
+        readDomainXml(liveXml(disk('', `<driver cache='unsafe'/>${fileSource}${inside}`))),
+      );
+    expect(notesOf('').refusals).toEqual([]);
+    expect(notesOf('').notes.map(({ code }) => code)).toEqual(['CHECK_NOTE_DISK_CACHE_UNSAFE']);
+    expect(notesOf('<readonly/>').notes).toEqual([]);
   });
 
   test('says that a serial port is not held', () => {

@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { readDomainXml } from '../../../src/hypervisor/domain-xml.js';
-import { portableDefinition, standbyXml } from '../../../src/hypervisor/standby-xml.js';
+import {
+  portableDefinition,
+  type RewriteXml,
+  standbyXml,
+} from '../../../src/hypervisor/standby-xml.js';
 import { at, attribute, children, elements, parseDomainXml } from '../../../src/hypervisor/xml.js';
 import { liveXml } from './fixtures.js';
 
@@ -80,10 +84,11 @@ describe('standbyXml', () => {
   });
 
   test('lets the host rewrite what is its own', () => {
-    const standby = standbyXml(definition, (document) => {
+    const rewrite: RewriteXml = (document) => {
       const devices = at(document.documentElement ?? undefined, 'devices');
       at(devices, 'interface', 'source')?.setAttribute('bridge', 'br-other');
-    });
+    };
+    const standby = standbyXml(definition, { rewrite });
     expect(readDomainXml(standby).nics[0]?.bridge).toBe('br-other');
   });
 });
