@@ -3,11 +3,12 @@
  * socket and other hosts' primaries on its port.
  */
 import type { Server } from 'node:net';
+import { DiskRecords } from '../diskmirror/disk-record.js';
 import { FAULTS, isFault } from '../epoch/faults.js';
 import { messageOf } from '../errors.js';
 import type { State } from '../failover/states.js';
 import { rowFor } from '../failover/table.js';
-import type { CheckReport } from '../hypervisor/check.js';
+import { TermStore } from '../failover/term-store.js';
 import { type Hypervisor, openHypervisor } from '../hypervisor/connection.js';
 import { inspectDomain } from '../hypervisor/inspect.js';
 import { holderBackend } from '../netbuffer/holder.js';
@@ -15,7 +16,8 @@ import type { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
 import { commonVersion, decodeMessage } from '../wire/messages.js';
-import { checkAll } from './check.js';
+import { checkAll, type Endpoint, type FullReport } from './check.js';
+import { type Holdings, report, statusWithoutSession } from './copies.js';
 import { agentError } from './errors.js';
 import { SESSION_END_TIMEOUT_MS } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
@@ -31,6 +33,8 @@ export interface AgentOptions {
   stateDir: string;
   /** Where other hosts reach this agent and its backup sessions. */
   listen: { host: string; port: number };
+  /** Where replicas of disks are made. */
+  replicaDir: string;
   allowFaults: boolean;
 }
 
@@ -39,17 +43,25 @@ const OVER: ReadonlySet<State> = new Set(['unprotected', 'fenced', 'failed']);
 
 export class Agent {
   readonly #sessions = new Map<string, SessionProcess>();
+  readonly #holdings: Holdings;
   #server: Server | undefined;
 
   constructor(
     private readonly options: AgentOptions,
     private readonly log: Log,
-  ) {}
+  ) {
+    const { stateDir, replicaDir } = options;
+    this.#holdings = {
+      terms: new TermStore(stateDir),
+      disks: new DiskRecords(stateDir),
+      replicaDir,
+    };
+  }
 
   async start(): Promise<void> {
     const { server, port } = await listenForHello(
       this.options.listen,
-      { onHello: (channel, hello) => this.#onPrepare(channel, hello), term: () => 0 },
+      { onHello: (channel, hello) => this.#onHello(channel, hello), term: () => 0 },
       this.log,
     );
     this.#server = server;
@@ -62,10 +74,11 @@ export class Agent {
     this.log.info(LOG_EVENTS.agentDown);
   }
 
-  async check(domain: string): Promise<CheckReport> {
+  /** With `backup`, its agent is asked as well whether it can keep the disks. */
+  async check(domain: string, backup?: Endpoint): Promise<FullReport> {
     const hypervisor = await this.#hypervisor();
     try {
-      return await checkAll(hypervisor, domain);
+      return await checkAll(hypervisor, domain, { runDir: this.options.runDir, backup });
     } finally {
       await hypervisor.close();
     }
@@ -88,6 +101,7 @@ export class Agent {
     const session = await this.#start({
       role: 'primary',
       ...request,
+      agentPort: this.options.listen.port,
       libvirtUri,
       runDir,
       stateDir,
@@ -108,12 +122,30 @@ export class Agent {
     return this.#session(domain).request('/v1/failover');
   }
 
+  /** Also of a domain that no session runs for, if its disks are known on this host. */
   async status(domain: string): Promise<DomainStatus> {
-    return this.#session(domain).status();
+    const session = this.#sessions.get(domain);
+    if (session !== undefined) return session.status();
+    return (await statusWithoutSession(this.#holdings, domain)) ?? this.#session(domain).status();
   }
 
   async list(): Promise<DomainStatus[]> {
-    return Promise.all([...this.#sessions.values()].map((session) => session.status()));
+    const recorded = await this.#holdings.disks.domains();
+    const idle = recorded.filter((domain) => !this.#sessions.has(domain));
+    const statuses = await Promise.all([
+      ...[...this.#sessions.values()].map((session) => session.status()),
+      ...idle.map((domain) => statusWithoutSession(this.#holdings, domain)),
+    ]);
+    return statuses.filter((status) => status !== undefined);
+  }
+
+  async #onHello(channel: FrameChannel, hello: Frame): Promise<void> {
+    const { purpose } = decodeMessage('purpose', hello.payload);
+    if (purpose !== 'report') return this.#onPrepare(channel, hello);
+    const request = decodeMessage('report', hello.payload);
+    const answer = await report(this.#holdings, request);
+    await channel.sendMessage('welcome', 'reported', answer, { term: hello.term });
+    channel.end();
   }
 
   /** Another host's primary wants a backup session here. */
@@ -142,6 +174,7 @@ export class Agent {
       runDir,
       stateDir,
       listenHost: listen.host,
+      replicaDir: this.options.replicaDir,
     });
   }
 

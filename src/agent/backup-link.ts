@@ -2,6 +2,7 @@
  * The primary's way to its backup: asks the backup's agent for a session, says HELLO there, opens
  * the heartbeat paths. What it returns is connected and agreed, or a typed error was thrown.
  */
+import type { ReplicaAnswer } from '../diskmirror/resync-plan.js';
 import { messageOf, UnderstudyError } from '../errors.js';
 import { HeartbeatPaths } from '../failover/heartbeat-paths.js';
 import type { DomainDescription } from '../hypervisor/description.js';
@@ -9,7 +10,12 @@ import { connectChannel, type FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
 import { HELLO_TIMEOUT_MS, WELCOME_TIMEOUT_MS } from '../wire/limits.js';
-import { decodeMessage, type GuestIdentity, PROTOCOL_VERSIONS } from '../wire/messages.js';
+import {
+  type CarriedDisk,
+  decodeMessage,
+  type GuestIdentity,
+  PROTOCOL_VERSIONS,
+} from '../wire/messages.js';
 import { PATIENCE, PREPARE_TIMEOUT_MS } from './limits.js';
 import type { PrimaryConfig } from './session-config.js';
 
@@ -18,6 +24,10 @@ export interface LinkRequest {
   term: number;
   identity: GuestIdentity;
   description: DomainDescription;
+  disks: readonly CarriedDisk[];
+  /** Of this protection. */
+  session: string;
+  firstEpoch: number;
   onSilent: (silentMs: number) => void;
   onStall: (lateMs: number) => void;
 }
@@ -25,6 +35,8 @@ export interface LinkRequest {
 export interface BackupLink {
   channel: FrameChannel;
   heartbeats: HeartbeatPaths;
+  /** What the backup's disks hold. */
+  replica: ReplicaAnswer;
   /** host:port of the session. */
   peer: string;
   /** Heartbeat paths that could not be opened; the others carry on. */
@@ -48,12 +60,18 @@ export async function connectBackup(request: LinkRequest): Promise<BackupLink> {
         ...request.description,
         heartbeat: config.heartbeat,
         heartbeatPaths: config.heartbeatHosts.length,
+        session: request.session,
+        disks: [...request.disks],
+        firstEpoch: request.firstEpoch,
+        agentPort: config.agentPort,
       },
       { term },
     );
-    expectWelcome(await channel.next(WELCOME_TIMEOUT_MS));
+    const welcome = await channel.next(WELCOME_TIMEOUT_MS);
+    expectWelcome(welcome);
+    const replica = decodeMessage('welcomeReplica', welcome.payload);
     const { heartbeats, warnings } = await connectHeartbeats(request, port);
-    return { channel, heartbeats, warnings, peer: `${host}:${port}` };
+    return { channel, heartbeats, warnings, replica, peer: `${host}:${port}` };
   } catch (error) {
     channel.destroy();
     throw error;

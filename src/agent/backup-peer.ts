@@ -3,6 +3,8 @@
  * heartbeats. It outlives the connection: the committed checkpoint is what a takeover needs.
  */
 import { monotonicMs } from '../clock.js';
+import type { DiskRecords } from '../diskmirror/disk-record.js';
+import { diskError } from '../diskmirror/errors.js';
 import { SHIP_CHUNK_BYTES } from '../epoch/limits.js';
 import { ReplicaReceiver } from '../epoch/replica.js';
 import { HeartbeatPaths } from '../failover/heartbeat-paths.js';
@@ -13,14 +15,18 @@ import { BufferPool } from '../wire/buffer-pool.js';
 import type { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
-import { DEVICE_STATE_BYTES_MAX } from '../wire/limits.js';
+import { DEVICE_STATE_BYTES_MAX, RECORDED_BYTES } from '../wire/limits.js';
 import { commonVersion, decodeMessage, type Message } from '../wire/messages.js';
+import { BackupDisks } from './backup-disks.js';
 import { BackupStandby } from './backup-standby.js';
 import { CHUNK_BUFFERS_KEPT, PATIENCE } from './limits.js';
-import type { ReplicaSummary } from './status.js';
+import type { Log } from './log.js';
+import type { DiskStatus, Reason, ReplicaSummary } from './status.js';
 
 export interface BackupPeerListener {
   term: number;
+  log: Log;
+  disks: { records: DiskRecords; replicaDir: string };
   onFirstCommit(): void;
   /** The checkpoint connection ended. */
   onGone(error: Error | undefined): void;
@@ -29,10 +35,13 @@ export interface BackupPeerListener {
   onYield(): void;
   onGoodbye(): Promise<void>;
   onStandbyDied(reason: string): void;
+  /** The replica’s disks cannot be kept current. */
+  onDisksFailed(error: Error): void;
 }
 
 export interface PromotionOutcome {
   epoch: number;
+  diskEpoch?: number;
   lastHeardAtMs: number;
   resumedAtMs: number;
   discardedBytes: number;
@@ -44,13 +53,16 @@ const STAGING_PER_RAM = 1.02;
 
 export class BackupPeer {
   readonly heartbeats: HeartbeatPaths;
-  readonly #pool = new BufferPool(SHIP_CHUNK_BYTES, CHUNK_BUFFERS_KEPT);
   readonly #receiver: ReplicaReceiver;
   #promoting = false;
+  /** The disks are the guest’s. */
+  #isLive = false;
 
   private constructor(
     private readonly channel: FrameChannel,
     private readonly standby: BackupStandby,
+    private readonly disks: BackupDisks | undefined,
+    pool: BufferPool,
     { identity, heartbeat, heartbeatPaths }: Message<'helloCheckpoints'>,
     private readonly listener: BackupPeerListener,
   ) {
@@ -58,7 +70,7 @@ export class BackupPeer {
     this.#receiver = new ReplicaReceiver(ramBytes * STAGING_PER_RAM + DEVICE_STATE_BYTES_MAX, {
       replica: standby.replica,
       newHasher: () => native.memory.hasher(),
-      recycle: (chunk) => this.#pool.recycle(chunk),
+      recycle: (chunk) => pool.recycle(chunk),
       onApplyFailed: (error) => listener.onStandbyDied(error.message),
     });
     this.heartbeats = new HeartbeatPaths(heartbeat, heartbeatPaths, () => listener.term, {
@@ -79,15 +91,18 @@ export class BackupPeer {
     if (version === undefined) {
       throw wireError('WIRE_VERSION', `the primary speaks versions ${hello.versions.join(', ')}`);
     }
-    const standby = await BackupStandby.start(hypervisor, hello, listener.onStandbyDied);
-    const peer = new BackupPeer(channel, standby, hello, listener);
+    const pool = new BufferPool(SHIP_CHUNK_BYTES, CHUNK_BUFFERS_KEPT);
+    const { disks, standby } = await startReplica(hypervisor, channel, hello, listener, pool);
+    const peer = new BackupPeer(channel, standby, disks, pool, hello, listener);
+    const { record, fresh } = disks?.answer ?? { record: { state: 'none' as const }, fresh: [] };
     try {
-      await channel.sendMessage('welcome', 'welcome', { version }, { term: listener.term });
+      const welcome = { version, record, fresh: [...fresh] };
+      await channel.sendMessage('welcome', 'welcomeReplica', welcome, { term: listener.term });
     } catch (error) {
       await peer.destroy();
       throw error;
     }
-    channel.allocateWith((bytes) => peer.#pool.allocate(bytes));
+    channel.allocateWith((bytes) => pool.allocate(bytes));
     channel.receive({
       onFrame: (frame) => peer.#onFrame(frame),
       onClosed: (error) => listener.onGone(error),
@@ -105,30 +120,43 @@ export class BackupPeer {
 
   get summary(): ReplicaSummary {
     const { committed, appliedEpoch, syncBytes } = this.#receiver;
-    return { committedEpoch: committed?.epoch ?? 0, appliedEpoch, syncBytes };
+    const disks = this.disks === undefined ? {} : { disks: this.disks.summary };
+    return { committedEpoch: committed?.epoch ?? 0, appliedEpoch, syncBytes, ...disks };
+  }
+
+  get diskStatus(): DiskStatus[] | undefined {
+    return this.disks?.status;
   }
 
   /**
    * Finishes applying the committed epoch, throws away the incomplete one, loads, announces and
-   * resumes. What still arrives from the primary is ignored from the first moment.
+   * resumes, under `term`. What still arrives from the primary is ignored from the first moment.
    */
-  async promote(): Promise<PromotionOutcome> {
+  async promote(term: number): Promise<PromotionOutcome> {
     this.#promoting = true;
     const lastHeardAtMs = this.heartbeats.lastHeardAtMs;
     const startedAtMs = monotonicMs();
     const discardedBytes = this.#receiver.discardIncomplete();
-    await this.#receiver.finishApplying();
+    const [diskEpoch] = await Promise.all([this.disks?.finish(), this.#receiver.finishApplying()]);
     const { committed } = this.#receiver;
     if (committed === undefined) throw wireError('WIRE_UNEXPECTED', 'nothing is committed');
+    if (diskEpoch !== undefined && diskEpoch !== committed.epoch) {
+      const message = `the disks are at epoch ${diskEpoch}, memory at ${committed.epoch}`;
+      throw diskError('DISK_LOG_INCOMPLETE', message, { epoch: committed.epoch });
+    }
     const applyMs = monotonicMs() - startedAtMs;
+    await this.disks?.goLive(term, committed.epoch);
+    this.#isLive = true;
+    const liveMs = monotonicMs() - startedAtMs - applyMs;
     const { deviceState, addresses } = committed;
     const { phasesMs, resumedAtMs } = await this.standby.promote(deviceState, addresses);
     return {
       epoch: committed.epoch,
+      ...(diskEpoch === undefined ? {} : { diskEpoch }),
       lastHeardAtMs,
       resumedAtMs,
       discardedBytes,
-      phasesMs: { applyMs, ...phasesMs },
+      phasesMs: { applyMs, liveMs, ...phasesMs },
     };
   }
 
@@ -144,12 +172,20 @@ export class BackupPeer {
     this.channel.end();
   }
 
+  /** Tells the primary, if it is still connected, why this host gives up. */
+  async sayFailed(reason: Reason): Promise<void> {
+    if (this.channel.isClosed) return;
+    await this.channel.sendMessage('refuse', 'refuse', reason, { term: this.listener.term });
+    this.channel.end();
+  }
+
   async destroy(): Promise<void> {
     this.#promoting = true;
     this.heartbeats.close();
     this.#receiver.discardIncomplete();
     await this.#receiver.finishApplying().catch(() => undefined);
     await this.standby.destroy();
+    if (!this.#isLive) await this.disks?.close(this.listener.log);
   }
 
   #onFrame(frame: Frame): void | Promise<void> {
@@ -163,6 +199,10 @@ export class BackupPeer {
         return this.#receiver.onSyncChunk(payload);
       case 'chunk':
         return this.#receiver.onChunk(epoch, payload);
+      case 'diskChunk':
+        return this.#disks.receiver.onChunk(epoch, payload);
+      case 'compareDisks':
+        return this.#disks.sendDigests(decodeMessage('compareDisks', payload), this.channel);
       case 'deviceState':
         // What the standby would choke on must never be committed.
         checkDeviceState(payload);
@@ -178,13 +218,59 @@ export class BackupPeer {
     }
   }
 
-  #commit(epoch: number, message: Message<'checkpoint'>): void {
+  /** What the disks hold durably by now, for the primary to know what it must remember. */
+  #recordedEpoch(): Buffer {
+    if (this.disks === undefined) return Buffer.alloc(0);
+    const bytes = Buffer.alloc(RECORDED_BYTES);
+    bytes.writeBigUInt64LE(BigInt(this.disks.receiver.recordedEpoch));
+    return bytes;
+  }
+
+  get #disks(): BackupDisks {
+    if (this.disks === undefined) throw wireError('WIRE_UNEXPECTED', 'the HELLO named no disks');
+    return this.disks;
+  }
+
+  /** All of it is verified before any of it counts. */
+  #commit(epoch: number, message: Message<'checkpoint'>): void | Promise<void> {
     const first = this.#receiver.committed === undefined;
+    if (message.disks.length > 0 || this.disks !== undefined) {
+      this.#disks.receiver.verify(epoch, message.disks);
+    }
     this.#receiver.onCheckpoint(epoch, message);
+    const lag = this.disks?.receiver.commit(epoch);
     // A lost acknowledgement is met as the closed connection; the checkpoint stays committed.
     this.channel
-      .send({ type: 'committed', epoch, term: this.listener.term })
+      .send({ type: 'committed', epoch, term: this.listener.term }, this.#recordedEpoch())
       .catch(() => undefined);
     if (first) this.listener.onFirstCommit();
+    return lag;
+  }
+}
+
+/** Disks first, as a standby opens them; nothing runs on failure. */
+async function startReplica(
+  hypervisor: Hypervisor,
+  channel: FrameChannel,
+  hello: Message<'helloCheckpoints'>,
+  listener: BackupPeerListener,
+  pool: BufferPool,
+): Promise<{ disks: BackupDisks | undefined; standby: BackupStandby }> {
+  const { term, log } = listener;
+  const disks = await BackupDisks.open(hello, {
+    ...listener.disks,
+    term,
+    log,
+    peerHost: channel.peer.slice(0, channel.peer.lastIndexOf(':')),
+    recycle: (chunk) => pool.recycle(chunk),
+    onFailed: listener.onDisksFailed,
+  });
+  try {
+    const { onStandbyDied } = listener;
+    const places = disks?.standbyDisks ?? [];
+    return { disks, standby: await BackupStandby.start(hypervisor, hello, places, onStandbyDied) };
+  } catch (error) {
+    await disks?.close(log);
+    throw error;
   }
 }

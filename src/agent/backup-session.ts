@@ -5,6 +5,7 @@
  */
 import { monotonicMs } from '../clock.js';
 import { deferred } from '../deferred.js';
+import { messageOf } from '../errors.js';
 import { type Arbiter, type GrantReason, staticArbiter } from '../failover/arbiter.js';
 import type { Event } from '../failover/states.js';
 import { failoverError } from '../failover/table.js';
@@ -73,6 +74,8 @@ export class BackupSession {
     try {
       this.#peer = await BackupPeer.begin(this.#hypervisor, channel, message, {
         term: hello.term,
+        log: this.dependencies.log,
+        disks: { records: this.dependencies.disks, replicaDir: this.config.replicaDir },
         onFirstCommit: () => this.#raise('firstCommit'),
         onGone: (error) => this.#onPeerGone(error),
         onSilent: () => this.#onSilent('peerLost'),
@@ -80,6 +83,7 @@ export class BackupSession {
         onYield: () => this.#onSilent('peerYielded'),
         onGoodbye: () => this.#onGoodbye(channel),
         onStandbyDied: (reason) => this.#onStandbyDied(reason),
+        onDisksFailed: (error) => void this.#giveUp(reasonOf(error)),
       });
     } catch (error) {
       await this.#machine.raiseIfMeaningful('peerLost', reasonOf(error));
@@ -134,6 +138,7 @@ export class BackupSession {
             qemuPid: peer.qemuPid,
             heartbeat: peer.heartbeats.summary,
             replica: peer.summary,
+            ...(peer.diskStatus === undefined ? {} : { disks: peer.diskStatus }),
           }),
       ...(this.#takeover === undefined ? {} : { takeover: this.#takeover }),
     };
@@ -186,6 +191,17 @@ export class BackupSession {
       return;
     }
     const reason = reasonOf(agentError('AGENT_STANDBY_DIED', why, { domain: this.config.domain }));
+    void this.#giveUp(reason);
+  }
+
+  /** Without a whole replica this host cannot take over. */
+  async #giveUp(reason: Reason): Promise<void> {
+    try {
+      await this.#peer?.sayFailed(reason);
+    } catch (error) {
+      // The closed connection tells as much.
+      this.dependencies.log.warn(LOG_EVENTS.connectionRefused, { error: messageOf(error) });
+    }
     this.#end('standbyDied', reason);
   }
 
@@ -207,7 +223,7 @@ export class BackupSession {
     const peer = this.#peer;
     try {
       if (peer === undefined) throw wireError('WIRE_UNEXPECTED', 'no replica to promote');
-      const outcome = await peer.promote();
+      const outcome = await peer.promote(this.#term);
       this.#takeover = {
         ...outcome,
         cause: this.#cause,

@@ -8,6 +8,7 @@ import { messageOf } from '../errors.js';
 import type { Hypervisor } from '../hypervisor/connection.js';
 import { compareIdentity } from '../hypervisor/identity.js';
 import { inspectDomain } from '../hypervisor/inspect.js';
+import type { ReplicaDisk } from '../hypervisor/replica-disks.js';
 import type { Standby } from '../hypervisor/standby.js';
 import { type NativeReplica, native } from '../native.js';
 import { announcePresence } from '../netbuffer/announce.js';
@@ -39,6 +40,7 @@ export class BackupStandby {
   static async start(
     hypervisor: Hypervisor,
     hello: Message<'helloCheckpoints'>,
+    disks: readonly ReplicaDisk[],
     onDied: (reason: string) => void,
   ): Promise<BackupStandby> {
     const { identity, definition, persistentXml } = hello;
@@ -46,6 +48,7 @@ export class BackupStandby {
     const standby = await hypervisor.startStandby({
       definition,
       ...(persistentXml === undefined ? {} : { persistentXml }),
+      disks,
       onDied,
     });
     try {

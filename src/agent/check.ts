@@ -1,14 +1,58 @@
-/** Everything that must be so before a domain is protected: what the hypervisor says, and whether output can be held. */
+/**
+ * Everything that must be so before a domain is protected: what the hypervisor says, whether output can be
+ * held, and whether the backup, if one is named, has room for the disks.
+ */
+import { diskErrors } from '../diskmirror/errors.js';
+import { messageOf, UnderstudyError } from '../errors.js';
 import type { CheckReport } from '../hypervisor/check.js';
 import { refusal } from '../hypervisor/check-codes.js';
 import type { Hypervisor } from '../hypervisor/connection.js';
+import { inspectDomain } from '../hypervisor/inspect.js';
 import { holderBackend } from '../netbuffer/holder.js';
+import { askReport } from './copies.js';
+
+export interface Endpoint {
+  host: string;
+  port: number;
+}
+
+/** A refusal may come from the backup, with a code of its own. */
+export interface FullReport extends Omit<CheckReport, 'refusals'> {
+  refusals: { code: string; message: string; remedy: string }[];
+}
 
 /** Every reason at once. @throws LIBVIRT_NO_DOMAIN and what asking libvirt throws */
-export async function checkAll(hypervisor: Hypervisor, domain: string): Promise<CheckReport> {
-  const report = await hypervisor.check(domain);
+export async function checkAll(
+  hypervisor: Hypervisor,
+  domain: string,
+  { runDir, backup }: { runDir: string; backup?: Endpoint | undefined },
+): Promise<FullReport> {
+  const report = await hypervisor.check(domain, runDir);
+  const refusals: FullReport['refusals'] = [...report.refusals];
   const probe = await holderBackend.probe();
-  if (probe.available) return report;
-  const refusals = [...report.refusals, refusal('CHECK_NO_HOLD', probe.reason)];
-  return { ...report, protectable: false, refusals };
+  if (!probe.available) refusals.push(refusal('CHECK_NO_HOLD', probe.reason));
+  if (backup !== undefined) refusals.push(...(await askBackup(hypervisor, domain, backup)));
+  return { ...report, refusals, protectable: refusals.length === 0 };
+}
+
+async function askBackup(
+  hypervisor: Hypervisor,
+  domain: string,
+  backup: Endpoint,
+): Promise<FullReport['refusals']> {
+  try {
+    const { mirrored } = await inspectDomain(await hypervisor.domain(domain));
+    const disks = mirrored.map(({ name, bytes }) => ({ name, bytes }));
+    const { refusals } = await askReport(backup, domain, disks);
+    return refusals.map(({ code, message }) => ({
+      code,
+      message: `on ${backup.host}: ${message}`,
+      remedy: Object.hasOwn(diskErrors, code)
+        ? diskErrors[code as keyof typeof diskErrors].remedy
+        : 'Look at the log of the backup’s agent.',
+    }));
+  } catch (error) {
+    if (!(error instanceof UnderstudyError)) throw error;
+    return [{ code: error.code, message: messageOf(error), remedy: error.remedy }];
+  }
 }

@@ -1,5 +1,5 @@
 /** The agent's control API as a client sees it: the CLI and the laboratory use nothing else. */
-import type { CheckReport } from '../hypervisor/check.js';
+import type { FullReport } from './check.js';
 import { controlRequest } from './control-request.js';
 import type { DomainStatus } from './status.js';
 
@@ -15,8 +15,10 @@ export interface ProtectBody {
 export class AgentClient {
   constructor(private readonly socketPath: string) {}
 
-  check(domain: string): Promise<CheckReport> {
-    return this.#get<CheckReport>(`${path(domain)}/check`);
+  /** `backup`, HOST[:PORT], is asked as well when it is given. */
+  check(domain: string, backup?: string): Promise<FullReport> {
+    const query = backup === undefined ? '' : `?backup=${encodeURIComponent(backup)}`;
+    return this.#get<FullReport>(`${path(domain)}/check${query}`);
   }
   status(domain: string): Promise<DomainStatus> {
     return this.#get<DomainStatus>(path(domain));

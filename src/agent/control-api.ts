@@ -5,7 +5,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { UnderstudyError } from '../errors.js';
 import type { Agent } from './agent.js';
 import { agentError } from './errors.js';
-import { issueOf, protectRequestSchema } from './protect-request.js';
+import { issueOf, parseEndpoint, protectRequestSchema } from './protect-request.js';
 import { reasonOf } from './status.js';
 import { VERSION } from './version.js';
 
@@ -15,6 +15,15 @@ interface ByDomain {
 
 /** Errors that mean "there is none", for the HTTP code; everything else typed is a conflict. */
 const NOT_FOUND = new Set(['AGENT_NOT_PROTECTED', 'LIBVIRT_NO_DOMAIN']);
+
+function backupOf(text: string | undefined) {
+  if (text === undefined) return undefined;
+  const endpoint = parseEndpoint(text);
+  if (endpoint === undefined) {
+    throw agentError('AGENT_BAD_REQUEST', `backup ${text} is not HOST[:PORT]`);
+  }
+  return endpoint;
+}
 
 export function controlSocket(runDir: string): string {
   return `${runDir}/agent.sock`;
@@ -29,7 +38,10 @@ export async function serveControl(agent: Agent, runDir: string): Promise<Fastif
   server.get('/v1/version', async () => ({ version: VERSION, api: 1, pid: process.pid }));
   server.get('/v1/domains', async () => ({ domains: await agent.list() }));
   server.get<ByDomain>('/v1/domains/:domain', ({ params }) => agent.status(params.domain));
-  server.get<ByDomain>('/v1/domains/:domain/check', ({ params }) => agent.check(params.domain));
+  server.get<ByDomain & { Querystring: { backup?: string } }>(
+    '/v1/domains/:domain/check',
+    ({ params, query }) => agent.check(params.domain, backupOf(query.backup)),
+  );
   server.post<ByDomain & { Body: Record<string, unknown> }>(
     '/v1/domains/:domain/protect',
     async ({ params, body }) => {
@@ -46,7 +58,7 @@ export async function serveControl(agent: Agent, runDir: string): Promise<Fastif
     agent.failover(params.domain),
   );
   const path = controlSocket(runDir);
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await mkdir(dirname(path), { recursive: true, mode: 0o711 });
   await rm(path, { force: true });
   await server.listen({ path });
   await chmod(path, 0o600);

@@ -5,6 +5,7 @@ export const AGENT_PORT_DEFAULT = 7788;
 
 export const RUN_DIR_DEFAULT = '/run/understudy';
 export const STATE_DIR_DEFAULT = '/var/lib/understudy';
+export const REPLICA_DIR_DEFAULT = '/var/lib/understudy/replicas';
 
 /** From fork to a listening control socket; loading the addon and libvirt takes about 200 ms. */
 export const SESSION_READY_TIMEOUT_MS = 10_000;
@@ -18,6 +19,9 @@ export const SESSION_END_TIMEOUT_MS = 10_000;
 /** Between attempts to reach a lost backup: first, and at most. */
 export const RECONNECT_DELAY_MS_MIN = 250;
 export const RECONNECT_DELAY_MS_MAX = 5_000;
+
+/** A QEMU that neither answers nor has ended by then is silent; libvirt tells of an end within 500 ms. */
+export const VITAL_SIGN_TIMEOUT_MS = 2_000;
 
 /** How long a backup may take to destroy its standby when protection ends. */
 export const GOODBYE_TIMEOUT_MS = 10_000;

@@ -18,6 +18,8 @@ export const LOG_EVENTS = {
   libvirtClosed: 'libvirt-closed',
   stall: 'own-stall',
   takeover: 'takeover',
+  mirrorTrouble: 'mirror-trouble',
+  disksFound: 'disks-found',
   teardown: 'teardown-failed',
   faultPlanted: 'fault-planted',
 } as const;

@@ -3,7 +3,12 @@ import yargs from 'yargs';
 import { Agent } from './agent.js';
 import { serveControl } from './control-api.js';
 import { agentError } from './errors.js';
-import { AGENT_PORT_DEFAULT, RUN_DIR_DEFAULT, STATE_DIR_DEFAULT } from './limits.js';
+import {
+  AGENT_PORT_DEFAULT,
+  REPLICA_DIR_DEFAULT,
+  RUN_DIR_DEFAULT,
+  STATE_DIR_DEFAULT,
+} from './limits.js';
 import { openLog } from './log.js';
 import { parseEndpoint } from './protect-request.js';
 import { reasonOf } from './status.js';
@@ -27,6 +32,11 @@ export async function main(argv: readonly string[]): Promise<number> {
     })
     .option('run-dir', { type: 'string', default: RUN_DIR_DEFAULT, describe: 'sockets and logs' })
     .option('state-dir', { type: 'string', default: STATE_DIR_DEFAULT, describe: 'durable terms' })
+    .option('replica-dir', {
+      type: 'string',
+      default: REPLICA_DIR_DEFAULT,
+      describe: 'where replicas of disks are kept, in DOMAIN/vda.raw',
+    })
     .option('unsafe-allow-faults', {
       type: 'boolean',
       default: false,
@@ -46,6 +56,7 @@ export async function main(argv: readonly string[]): Promise<number> {
         runDir: options.runDir,
         stateDir: options.stateDir,
         listen,
+        replicaDir: options.replicaDir,
         allowFaults: options.unsafeAllowFaults,
       },
       log,

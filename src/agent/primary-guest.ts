@@ -2,14 +2,21 @@
  * The running guest on the primary, taken hold of: its memory tracked, its pause ready, its output
  * held when asked. Closing it leaves QEMU as it was found; held output is never released by closing.
  */
+import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { deferred } from '../deferred.js';
+import { DiskMirror } from '../diskmirror/disk-mirror.js';
 import type { Fault } from '../epoch/faults.js';
 import { messageOf } from '../errors.js';
 import { type Hypervisor, openHypervisor } from '../hypervisor/connection.js';
 import { type DomainDescription, describeDomain } from '../hypervisor/description.js';
 import type { ProtectedDomain } from '../hypervisor/domain.js';
 import { identityOf } from '../hypervisor/identity.js';
-import { type DomainFacts, inspectDomain } from '../hypervisor/inspect.js';
+import { type DomainFacts, inspectDomain, type MirroredDisk } from '../hypervisor/inspect.js';
+import { endLeftoverJobs } from '../hypervisor/leftover-jobs.js';
+import { MirrorJobs } from '../hypervisor/mirror-jobs.js';
 import { choosePauseSource } from '../hypervisor/pause.js';
 import type { PauseSource } from '../hypervisor/pause-source.js';
 import { ramMap } from '../hypervisor/ram-map.js';
@@ -19,6 +26,7 @@ import { checkAll } from './check.js';
 import { agentError } from './errors.js';
 import { type GuestEnd, watchGuestEnd } from './guest-end.js';
 import { HoldSet } from './hold-set.js';
+import { VITAL_SIGN_TIMEOUT_MS } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import type { PrimaryConfig } from './session-config.js';
 import { sessionPaths } from './session-control.js';
@@ -32,11 +40,44 @@ export interface GuestListener {
   faults: ReadonlySet<Fault>;
   /** Once. */
   onEnded(end: GuestEnd): void;
+  /** A disk's mirror broke: the epochs must stop. */
+  onMirrorLost(error: Error): void;
   onHoldTrouble(reason: string): void;
+}
+
+/** The mirror of the guest's disks; nothing is started yet. */
+async function openMirror(
+  config: PrimaryConfig,
+  session: string,
+  guest: { hypervisor: Hypervisor; domain: ProtectedDomain; facts: DomainFacts },
+  listener: GuestListener,
+): Promise<DiskMirror> {
+  const { hypervisor, domain, facts } = guest;
+  const { mirrorSocket } = sessionPaths(config.runDir, config.domain, 'primary');
+  const socketPath = mirrorSocket(domain.uuid);
+  // QEMU runs as a user of its own, who must be able to enter.
+  await mkdir(dirname(socketPath), { recursive: true, mode: 0o711 });
+  await mkdir(config.stateDir, { recursive: true, mode: 0o711 });
+  return new DiskMirror({
+    domain: config.domain,
+    session,
+    disks: facts.mirrored.map(({ name, bytes }) => ({ name, bytes })),
+    socketPath,
+    ownerUid: facts.uid,
+    spillDirectory: config.stateDir,
+    shiftBarrier: listener.faults.has('shift-barrier'),
+    startJobs: async (onLost) => {
+      const left = await endLeftoverJobs(domain, config.runDir);
+      if (left.length > 0) listener.log.warn(LOG_EVENTS.mirrorTrouble, { leftBehind: left });
+      return MirrorJobs.start(hypervisor, domain, { socketPath, disks: facts.mirrored, onLost });
+    },
+    onLost: listener.onMirrorLost,
+  });
 }
 
 export class PrimaryGuest {
   #hold: HoldSet | undefined;
+  readonly #end = deferred<'gone'>();
   #stopWatching: () => void = () => undefined;
 
   private constructor(
@@ -47,19 +88,24 @@ export class PrimaryGuest {
     readonly description: DomainDescription,
     readonly memory: NativeGuestMemory,
     readonly pause: PauseSource,
+    readonly mirror: DiskMirror,
     readonly warnings: readonly string[],
     private readonly listener: GuestListener,
   ) {}
 
   /** @throws AGENT_REFUSED_BY_CHECK with every reason, or what attaching met; nothing is left behind. */
-  static async attach(config: PrimaryConfig, listener: GuestListener): Promise<PrimaryGuest> {
+  static async attach(
+    config: PrimaryConfig,
+    session: string,
+    listener: GuestListener,
+  ): Promise<PrimaryGuest> {
     let memory: NativeGuestMemory | undefined;
     const hypervisor = await openHypervisor({
       uri: config.libvirtUri,
       onClosed: (reason) => listener.log.error(LOG_EVENTS.libvirtClosed, { reason }),
     });
     try {
-      const report = await checkAll(hypervisor, config.domain);
+      const report = await checkAll(hypervisor, config.domain, { runDir: config.runDir });
       if (!report.protectable) {
         const reasons = report.refusals.map(({ code, message }) => `${code}: ${message}`);
         throw agentError('AGENT_REFUSED_BY_CHECK', reasons.join('; '), {
@@ -76,6 +122,7 @@ export class PrimaryGuest {
         stagingBytes: Math.min(config.stagingBytes, map.ramBytes),
         threads: Math.min(CAPTURE_THREADS_MAX, availableParallelism()),
       });
+      const mirror = await openMirror(config, session, { hypervisor, domain, facts }, listener);
       const guest = new PrimaryGuest(
         hypervisor,
         domain,
@@ -87,7 +134,9 @@ export class PrimaryGuest {
           domain,
           memory,
           fifoPath: sessionPaths(config.runDir, config.domain, 'primary').fifo,
+          onGate: (readFd) => mirror.guardGate(readFd),
         }),
+        mirror,
         report.warnings.map(({ message }) => message),
         listener,
       );
@@ -97,7 +146,10 @@ export class PrimaryGuest {
           pid: map.pid,
           subscribe: (listen) => hypervisor.onLifecycle(listen),
         },
-        listener.onEnded,
+        (end) => {
+          guest.#end.resolve('gone');
+          listener.onEnded(end);
+        },
       );
       return guest;
     } catch (error) {
@@ -107,8 +159,32 @@ export class PrimaryGuest {
     }
   }
 
+  /** What is carried to the backup, in the order in which disks are numbered. */
+  get disks(): readonly MirroredDisk[] {
+    return this.facts.mirrored;
+  }
+
   get qemuPid(): number {
     return this.facts.pid;
+  }
+
+  /**
+   * Whether the guest's QEMU lives: `alive` when it answers, `gone` when it ended, `silent` when neither is
+   * known within the bound. What fails next to a dying QEMU (mirrors, pauses) comes before the news of its end.
+   */
+  async vitalSign(): Promise<'alive' | 'gone' | 'silent'> {
+    const answered = this.domain.qmp('query-status', undefined, VITAL_SIGN_TIMEOUT_MS).then(
+      () => 'alive' as const,
+      () => this.#end.promise,
+    );
+    const timer = new AbortController();
+    const silent = delay(VITAL_SIGN_TIMEOUT_MS, 'silent' as const, { signal: timer.signal });
+    silent.catch(() => undefined);
+    try {
+      return await Promise.race([answered, this.#end.promise, silent]);
+    } finally {
+      timer.abort();
+    }
   }
 
   get isHolding(): boolean {
@@ -154,6 +230,7 @@ export class PrimaryGuest {
     this.#stopWatching();
     const steps: [string, () => void | Promise<void>][] = [
       ['pause', () => this.pause.close()],
+      ['mirror', () => this.mirror.close()],
       ['memory', () => this.memory.detach()],
       ['hypervisor', () => this.hypervisor.close()],
     ];

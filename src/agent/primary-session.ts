@@ -4,8 +4,11 @@
  *
  * What happens is decided by the state table; this file executes its actions.
  */
+import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { deferred } from '../deferred.js';
+import type { DiskSyncProgress } from '../diskmirror/disk-mirror.js';
+import type { DiskRecords } from '../diskmirror/disk-record.js';
 import { type Fault, isFault } from '../epoch/faults.js';
 import { EpochRecords } from '../epoch/records.js';
 import type { SyncProgress } from '../epoch/sync.js';
@@ -22,11 +25,18 @@ import { SessionMachine } from './machine.js';
 import { PrimaryGuest } from './primary-guest.js';
 import { Protection } from './protection.js';
 import type { PrimaryConfig } from './session-config.js';
-import { type DomainStatus, type Reason, reasonOf, summarise } from './status.js';
+import {
+  type DomainStatus,
+  type MirrorStatus,
+  type Reason,
+  reasonOf,
+  summarise,
+} from './status.js';
 
 export interface SessionDependencies {
   log: Log;
   terms: TermStore;
+  disks: DiskRecords;
   /** After every change of state. */
   onChanged: () => void;
 }
@@ -43,6 +53,11 @@ export class PrimarySession {
   #link: BackupLink | undefined;
   #protection: Protection | undefined;
   #sync: DomainStatus['sync'];
+  #diskSync: DomainStatus['diskSync'];
+  /** Names this protection: epoch numbers of two sessions cannot be compared. */
+  readonly #session = randomBytes(16).toString('hex');
+  /** What the mirror does about the last attempt’s end. */
+  #mirrorSettled: Promise<void> = Promise.resolve();
   #term = 0;
   #committed = 0;
   #pauseFailures = 0;
@@ -124,6 +139,10 @@ export class PrimarySession {
       ...(this.#records.epochs === 0
         ? {}
         : { epochs: summarise(this.#records, this.#committed, this.#pauseFailures) }),
+      ...(guest === undefined || guest.disks.length === 0
+        ? {}
+        : { disks: [...guest.disks], mirror: mirrorStatus(guest) }),
+      ...(this.#diskSync === undefined ? {} : { diskSync: this.#diskSync }),
       ...(guest?.holdSummary === undefined ? {} : { hold: guest.holdSummary }),
       ...(heartbeat === undefined ? {} : { heartbeat }),
       ...(warnings.length === 0 ? {} : { warnings }),
@@ -137,14 +156,18 @@ export class PrimarySession {
 
   async #attempt(): Promise<void> {
     const { config, dependencies } = this;
-    this.#guest ??= await PrimaryGuest.attach(config, {
+    this.#guest ??= await PrimaryGuest.attach(config, this.#session, {
       log: dependencies.log,
       faults: this.#faults,
       onEnded: (end) => this.#onGuestEnded(end),
+      onMirrorLost: (error) => void this.#onMirrorLost(error),
       onHoldTrouble: (reason) => {
         this.#holdTrouble = reason;
       },
     });
+    await this.#recordDisks(this.#guest);
+    await this.#mirrorSettled;
+    const lastEpoch = this.#protection?.lastEpoch ?? 0;
     const link = this.#link ?? (await this.#connect(this.#guest));
     this.#link = undefined;
     const startedAtMs = performance.now();
@@ -155,11 +178,12 @@ export class PrimarySession {
         records: this.#records,
         term: this.#term,
         intervalMs: config.intervalMs,
-        lastEpoch: this.#protection?.lastEpoch ?? 0,
+        lastEpoch,
         faults: this.#faults,
       },
       {
         log: dependencies.log,
+        onDisksSyncing: (progress) => this.#onDisksSyncing(progress, startedAtMs),
         onSyncing: (progress) => this.#onSyncing(progress, startedAtMs),
         onPauseFailed: () => {
           this.#pauseFailures += 1;
@@ -180,6 +204,9 @@ export class PrimarySession {
       term: this.#term,
       identity: guest.identity,
       description: guest.description,
+      disks: guest.disks.map(({ name, bytes }) => ({ name, bytes })),
+      session: this.#session,
+      firstEpoch: (this.#protection?.lastEpoch ?? 0) + 1,
       onSilent: (silentMs) => this.#protection?.suspect(silentMs),
       onStall: (lateMs) => dependencies.log.warn(LOG_EVENTS.stall, { lateMs }),
     });
@@ -190,8 +217,30 @@ export class PrimarySession {
     this.#sync = { ...progress, bytesPerSecond: Math.round(progress.bytesShipped / seconds) };
   }
 
-  #onAttemptFailed(error: unknown): void {
+  #onDisksSyncing(progress: DiskSyncProgress, startedAtMs: number): void {
+    const mirror = this.#guest?.mirror;
+    const seconds = Math.max(0.001, (performance.now() - startedAtMs) / 1000);
+    const bytesPerSecond = Math.round(progress.doneBytes / seconds);
+    this.#diskSync = { ...progress, bytesPerSecond, bytesShipped: mirror?.shippedBytes ?? 0 };
+  }
+
+  /** Where the disks lie is known on this host also when nothing of us runs. */
+  async #recordDisks(guest: PrimaryGuest): Promise<void> {
+    const { domain, backup } = this.config;
+    if (guest.disks.length === 0) return;
+    await this.dependencies.disks.write({ domain, disks: [...guest.disks], peer: backup });
+  }
+
+  async #onMirrorLost(error: Error): Promise<void> {
+    this.dependencies.log.warn(LOG_EVENTS.mirrorTrouble, { reason: reasonOf(error) });
+    if ((await this.#guest?.vitalSign()) !== 'gone') this.#protection?.fail(error);
+  }
+
+  async #onAttemptFailed(error: unknown): Promise<void> {
+    // The guest’s end is an event of its own, and the link is needed to tell the backup.
+    if ((await this.#guest?.vitalSign()) === 'gone') return;
     this.#protection?.fail(error as Error);
+    this.#mirrorSettled = this.#settleMirror(error as Error);
     // Ended by an event that was handled already (unprotect, the guest's end, a newer term).
     if (this.#machine.state !== 'syncing' && this.#machine.state !== 'protected') return;
     const reason = reasonOf(error);
@@ -199,6 +248,15 @@ export class PrimarySession {
     if (isSuperseded(error)) this.#end('superseded', reason);
     else if (this.#guest?.isHolding === true) this.#raise('peerLost', reason);
     else this.#end('syncFailed', reason);
+  }
+
+  /** While there is no backup, what it misses is remembered; or the mirrors are ended, to start anew. */
+  async #settleMirror(error: Error): Promise<void> {
+    try {
+      await this.#guest?.mirror.linkLost(error);
+    } catch (cause) {
+      this.dependencies.log.warn(LOG_EVENTS.mirrorTrouble, { error: messageOf(cause) });
+    }
   }
 
   #startReconnecting(): void {
@@ -216,6 +274,7 @@ export class PrimarySession {
     let delayMs = RECONNECT_DELAY_MS_MIN;
     while (guest !== undefined && this.#machine.state === 'degraded' && !signal.aborted) {
       try {
+        await requireAlive(guest);
         this.#link = await this.#connect(guest);
         await this.#machine.raiseIfMeaningful('peerReturned');
         return;
@@ -272,6 +331,26 @@ export class PrimarySession {
   #end(event: Event, reason?: Reason): void {
     void this.#machine.raiseAndLog(event, reason).finally(() => this.#finish());
   }
+}
+
+/** A backup that is asked again gives up the checkpoint it has: only for a guest that lives. */
+async function requireAlive(guest: PrimaryGuest): Promise<void> {
+  const sign = await guest.vitalSign();
+  if (sign !== 'alive') throw agentError('AGENT_GUEST_DIED', `the guest’s QEMU is ${sign}`);
+}
+
+function mirrorStatus({ mirror }: PrimaryGuest): MirrorStatus {
+  const { stats, how, shippedBytes } = mirror;
+  return {
+    state: stats?.mode ?? 'off',
+    how,
+    shippedBytes,
+    knownBytes: stats?.knownBytes ?? 0,
+    logBytes: (stats?.memoryBytes ?? 0) + (stats?.spilledBytes ?? 0),
+    rememberedBytes: stats?.rememberedBytes ?? 0,
+    backPressureCount: stats?.backPressureCount ?? 0,
+    backPressureMs: stats?.backPressureMs ?? 0,
+  };
 }
 
 function isSuperseded(error: unknown): boolean {

@@ -5,6 +5,8 @@
  * the need to hold output; that is the session's business.
  */
 import { deferred } from '../deferred.js';
+import { decodeDigests } from '../diskmirror/digest-frames.js';
+import type { DiskSyncProgress } from '../diskmirror/disk-mirror.js';
 import { Commits } from '../epoch/commits.js';
 import type { Fault } from '../epoch/faults.js';
 import { SHIP_SILENCE_MS_MAX } from '../epoch/limits.js';
@@ -13,11 +15,13 @@ import { fixedPolicy } from '../epoch/policy.js';
 import type { EpochRecords } from '../epoch/records.js';
 import { Shipper } from '../epoch/shipper.js';
 import { type SyncProgress, syncMemory } from '../epoch/sync.js';
-import { messageOf } from '../errors.js';
+import { messageOf, UnderstudyError } from '../errors.js';
 import { checkDeviceState } from '../hypervisor/device-state.js';
 import { native } from '../native.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
+import { RECORDED_BYTES } from '../wire/limits.js';
+import { decodeMessage } from '../wire/messages.js';
 import type { BackupLink } from './backup-link.js';
 import { GOODBYE_TIMEOUT_MS } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
@@ -36,6 +40,8 @@ export interface ProtectionOptions {
 
 export interface ProtectionListener {
   log: Log;
+  /** The disks come first, as they take longest. */
+  onDisksSyncing(progress: DiskSyncProgress): void;
   onSyncing(progress: SyncProgress): void;
   onPauseFailed(): void;
   onCommitted(epoch: number): void;
@@ -88,12 +94,17 @@ export class Protection {
   async #run(): Promise<void> {
     const { guest, link, term, records, lastEpoch } = this.options;
     const shipper = new Shipper(guest.memory, link.channel, term);
+    const firstEpoch = lastEpoch + 1;
+    const { channel, replica } = link;
+    await guest.mirror.begin({ channel, term, replica, firstEpoch }, this.listener.onDisksSyncing);
+    this.#throwIfFailed();
     const startedAtMs = performance.now();
-    link.channel.limitSilence(SHIP_SILENCE_MS_MAX);
+    // Not before: where nothing differs, nothing travels.
+    channel.limitSilence(SHIP_SILENCE_MS_MAX);
     const sync = await syncMemory(guest.memory, guest.pause, shipper, this.listener.onSyncing);
     const seconds = (performance.now() - startedAtMs) / 1000;
     this.listener.log.info(LOG_EVENTS.syncDone, { ...sync, seconds });
-    const hold = await guest.hold(lastEpoch + 1);
+    const hold = await guest.hold(firstEpoch);
     this.#throwIfFailed();
     this.#loop = new EpochLoop(
       {
@@ -106,12 +117,13 @@ export class Protection {
         memory: guest.memory,
         pause: guest.pause,
         shipper,
-        channel: link.channel,
+        channel,
+        disks: guest.mirror,
         commits: this.#commits,
         records,
         newHasher: () => native.memory.hasher(),
         checkDeviceState,
-        boundaries: hold.boundaries,
+        boundaries: [...hold.boundaries, guest.mirror.boundary],
         release: (committed) => hold.release(committed),
         addresses: () => hold.addresses(),
         onEpoch: (record) => {
@@ -191,9 +203,28 @@ export class Protection {
       this.fail(wireError('WIRE_STALE_TERM', `the backup acted on term ${frame.term}`));
       return;
     }
-    if (frame.type === 'committed') this.#commits.acknowledge(frame.epoch);
-    else if (frame.type === 'goodbye') this.#goodbye.resolve();
-    else throw wireError('WIRE_UNEXPECTED', `${frame.type} from the backup`);
+    const { mirror } = this.options.guest;
+    switch (frame.type) {
+      case 'committed':
+        this.#commits.acknowledge(frame.epoch);
+        if (frame.payload.length === RECORDED_BYTES) {
+          mirror.recorded(Number(frame.payload.readBigUInt64LE()));
+        }
+        return;
+      case 'diskDigests':
+        mirror.onDigests(decodeDigests(frame.payload));
+        return;
+      case 'refuse': {
+        const { code, message, remedy } = decodeMessage('refuse', frame.payload);
+        this.fail(new UnderstudyError(code, `the backup: ${message}`, remedy));
+        return;
+      }
+      case 'goodbye':
+        this.#goodbye.resolve();
+        return;
+      default:
+        throw wireError('WIRE_UNEXPECTED', `${frame.type} from the backup`);
+    }
   }
 
   #throwIfFailed(): void {

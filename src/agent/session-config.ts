@@ -32,6 +32,8 @@ export const primaryConfigSchema = z.object({
     .min(1024 * 1024)
     .max(16 * 1024 ** 3),
   faults: z.array(z.string()).max(10),
+  /** Where this host's agent answers other hosts. */
+  agentPort: z.number().int().min(1).max(65_535),
 });
 
 export const backupConfigSchema = z.object({
@@ -39,6 +41,8 @@ export const backupConfigSchema = z.object({
   role: z.literal('backup'),
   /** Address to listen on; the port is chosen by the kernel. */
   listenHost: z.string().min(1),
+  /** Where replicas of disks are made that have no place on this host yet. */
+  replicaDir: z.string().min(1),
 });
 
 export const sessionConfigSchema = z.discriminatedUnion('role', [

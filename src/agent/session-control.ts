@@ -18,6 +18,8 @@ export interface SessionPaths {
   status: string;
   log: string;
   fifo: string;
+  /** Of the NBD server; by UUID, as the path of a socket has room for 107 bytes only (unix(7)). */
+  mirrorSocket: (uuid: string) => string;
 }
 
 /** Where a session keeps its things; libvirt forbids '/' in domain names. */
@@ -32,6 +34,7 @@ export function sessionPaths(
     status: `${stem}.status.json`,
     log: `${stem}.log`,
     fifo: `${stem}.gate`,
+    mirrorSocket: (uuid) => `${runDir}/mirror/${uuid}.nbd`,
   };
 }
 

@@ -5,6 +5,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { constants, setPriority } from 'node:os';
 import { dirname } from 'node:path';
+import { DiskRecords } from '../diskmirror/disk-record.js';
 import { messageOf } from '../errors.js';
 import { TermStore } from '../failover/term-store.js';
 import { decodeMessage } from '../wire/messages.js';
@@ -27,7 +28,7 @@ async function main(config: SessionConfig): Promise<void> {
   const { domain, role, runDir, stateDir } = config;
   const log = openLog({ domain, role, pid: process.pid });
   const paths = sessionPaths(runDir, domain, role);
-  await mkdir(dirname(paths.socket), { recursive: true, mode: 0o700 });
+  await mkdir(dirname(paths.socket), { recursive: true, mode: 0o711 });
   setPriority(process.pid, Math.max(SESSION_NICENESS, constants.priority.PRIORITY_HIGHEST));
 
   let writing: Promise<void> = Promise.resolve();
@@ -36,7 +37,12 @@ async function main(config: SessionConfig): Promise<void> {
       .then(() => writeStatus(paths, session.status()))
       .catch((error: unknown) => log.error(LOG_EVENTS.teardown, { error: messageOf(error) }));
   };
-  const dependencies = { log, terms: new TermStore(stateDir), onChanged };
+  const dependencies = {
+    log,
+    terms: new TermStore(stateDir),
+    disks: new DiskRecords(stateDir),
+    onChanged,
+  };
   const session =
     config.role === 'primary'
       ? new PrimarySession(config, dependencies)

@@ -61,7 +61,7 @@ export class SessionProcess {
     onEnded: (end: SessionEnd) => void,
   ): Promise<SessionProcess> {
     const paths = sessionPaths(config.runDir, config.domain, config.role);
-    await mkdir(dirname(paths.log), { recursive: true, mode: 0o700 });
+    await mkdir(dirname(paths.log), { recursive: true, mode: 0o711 });
     await requireNobody(config, paths);
     await rm(paths.status, { force: true });
     const log = await open(paths.log, 'a', 0o600);

@@ -4,6 +4,7 @@ import type { EpochRecords, Spread } from '../epoch/records.js';
 import type { SyncProgress } from '../epoch/sync.js';
 import { UnderstudyError } from '../errors.js';
 import type { Role, State } from '../failover/states.js';
+import type { DiskRecord } from '../wire/messages.js';
 
 export interface Reason {
   code: string;
@@ -38,12 +39,72 @@ export interface ReplicaSummary {
   /** Newest epoch that is written into the standby's memory. */
   appliedEpoch: number;
   syncBytes: number;
+  disks?: ReplicaDisksSummary;
+}
+
+export interface ReplicaDisksSummary {
+  /** Newest epoch that the disks hold durably; epochs without a write are noted once a second. */
+  recordedEpoch: number;
+  receivedBytes: number;
+}
+
+/** A disk that is carried; `path` is on this host. */
+export interface DiskStatus {
+  name: string;
+  bytes: number;
+  path: string;
+  format: string;
+}
+
+/** The first copy or repair of the replica’s disks. */
+export interface DiskSyncStatus {
+  /** `copy`: all but zeroes travels. `compare`: what differs. `replay`: what changed while the backup was away. */
+  how: 'copy' | 'compare' | 'replay';
+  doneBytes: number;
+  totalBytes: number;
+  bytesPerSecond: number;
+  bytesShipped: number;
+}
+
+export interface MirrorStatus {
+  /** `remembering`: there is no backup; what it misses is kept on this host. */
+  state: 'off' | 'forgetting' | 'shipping' | 'remembering';
+  how: DiskSyncStatus['how'];
+  /** Since the last copy, repair or replay began; all of its writes included. */
+  shippedBytes: number;
+  /** Left out because the replica held the same. */
+  knownBytes: number;
+  /** Waiting for their way to the backup. */
+  logBytes: number;
+  rememberedBytes: number;
+  /** How often and how long in all the guest’s writes had to wait for room in the log. */
+  backPressureCount: number;
+  backPressureMs: number;
+}
+
+/** What a host holds of a domain that no session of it runs for. */
+export interface CopyReport {
+  term: number;
+  /** That term is the host’s to run the domain under: its disks are at least as new as any other’s of that term. */
+  ours: boolean;
+  record: DiskRecord;
+}
+
+export interface Copies {
+  here: CopyReport;
+  /** The other host’s, or why it is not known. */
+  there: CopyReport | { unknown: string };
+  peer: string;
+  /** Whose disks are newer; `unknown` while the other host cannot be asked. */
+  newer: 'here' | 'there' | 'same' | 'unknown';
 }
 
 /** Moments are CLOCK_MONOTONIC milliseconds of the host, comparable within one machine. */
 export interface Takeover {
   cause: string;
   epoch: number;
+  /** The epoch that the disks held when the guest resumed; absent without disks. */
+  diskEpoch?: number;
   term: number;
   lastHeardAtMs: number;
   decidedAtMs: number;
@@ -73,10 +134,15 @@ export interface DomainStatus {
   pauseMode?: 'gate' | 'stopped';
   sync?: SyncProgress & { bytesPerSecond: number; pauseMsMax?: number };
   epochs?: EpochSummary;
+  disks?: DiskStatus[];
+  diskSync?: DiskSyncStatus;
+  mirror?: MirrorStatus;
   hold?: HoldSummary;
   heartbeat?: { silentMs: number; timeoutMs: number; stalls: number };
   replica?: ReplicaSummary;
   takeover?: Takeover;
+  /** Only of a domain without a session: who has the newer disks. */
+  copies?: Copies;
   warnings?: string[];
 }
 

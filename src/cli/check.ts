@@ -9,9 +9,14 @@ export const checkCommand = defineCommand({
   options: (yargs) =>
     yargs
       .positional('domain', { type: 'string', demandOption: true, describe: 'libvirt domain' })
-      .example('$0 check web1', 'list every reason against protecting web1'),
-  run: async ({ domain, json }, client) => {
-    const report = await client.check(domain);
+      .option('backup', {
+        type: 'string',
+        describe: 'ask this backup, HOST[:PORT], whether it has room for the disks',
+      })
+      .example('$0 check web1', 'list every reason against protecting web1')
+      .example('$0 check web1 --backup 10.0.0.2', 'and whether that host could be its backup'),
+  run: async ({ domain, backup, json }, client) => {
+    const report = await client.check(domain, backup);
     if (json) printJson(report);
     else {
       printLine(

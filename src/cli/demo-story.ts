@@ -29,10 +29,11 @@ export function narrator(): Narrator {
   };
 }
 
+const yes = (value: boolean): string => (value ? pc.green('yes') : pc.red('NO'));
+const none = (count: number): string => (count === 0 ? pc.green('0') : pc.red(String(count)));
+
 export function printFigures(figures: DemoFigures): void {
   const { guest, pause_ms: pause, dirty_pages: dirty } = figures;
-  const yes = (value: boolean): string => (value ? pc.green('yes') : pc.red('NO'));
-  const none = (count: number): string => (count === 0 ? pc.green('0') : pc.red(String(count)));
   printLine();
   printTable(
     ['FIGURE', 'VALUE'],
@@ -51,6 +52,7 @@ export function printFigures(figures: DemoFigures): void {
       ['writes answered', String(figures.acked_writes)],
       ['of these lost', none(figures.lost_writes)],
       ['packets released too early', none(figures.released_uncommitted_packets)],
+      ...diskRows(figures),
     ],
   );
   printLine(
@@ -58,4 +60,14 @@ export function printFigures(figures: DemoFigures): void {
       ? pc.green('Nothing the outside world was ever told is lost.')
       : pc.red('A promise was broken: see the figures above.'),
   );
+}
+
+function diskRows(figures: DemoFigures): [string, string][] {
+  if (figures.disk_acked_writes === undefined) return [];
+  return [
+    ['writes answered from the disk', String(figures.disk_acked_writes)],
+    ['of these not on the replica’s disk', none(figures.disk_lost_writes ?? 0)],
+    ['its file system is clean', yes(figures.fsck_clean ?? false)],
+    ['disk and memory of one epoch', yes(figures.disk_epoch_equals_memory_epoch ?? false)],
+  ];
 }

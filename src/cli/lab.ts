@@ -76,6 +76,11 @@ const demo = defineCommand({
         default: 'qemu' as const,
         describe: 'the guest’s QEMU, or the whole primary host',
       })
+      .option('disk', {
+        type: 'boolean',
+        default: true,
+        describe: 'a disk on which Redis keeps every write before it answers (--no-disk: none)',
+      })
       .option('unsafe-fault', { type: 'string', array: true, default: [], hidden: true }),
   run: async (options) => {
     const figures = await runDemo(
@@ -87,6 +92,7 @@ const demo = defineCommand({
         durationS: options.duration,
         kill: options.kill,
         faults: options.unsafeFault,
+        disk: options.disk,
       },
       narrator(),
     );

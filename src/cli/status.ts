@@ -1,4 +1,4 @@
-import type { DomainStatus } from '../agent/status.js';
+import type { CopyReport, DomainStatus, MirrorStatus } from '../agent/status.js';
 import { defineCommand } from './command.js';
 import { EXIT } from './exit-codes.js';
 import { mib, ms, pc, printJson, printLine, printTable } from './output.js';
@@ -60,7 +60,9 @@ function printOne(status: DomainStatus): void {
     ['peer', status.peer],
     ['policy', status.policy && `${status.policy.name}, every ${status.policy.intervalMs} ms`],
     ...epochRows(status),
+    ...diskRows(status),
     ...takeoverRows(status),
+    ...copyRows(status),
     ...(status.warnings ?? []).map((text): [string, string] => ['warning', pc.yellow(text)]),
   ];
   for (const [name, value] of rows) {
@@ -110,3 +112,64 @@ function takeoverRows({ takeover }: DomainStatus): [string, string][] {
     ],
   ];
 }
+
+function diskRows({ disks, mirror, diskSync, replica, state }: DomainStatus): [string, string][] {
+  const rows = (disks ?? []).map(({ name, bytes, path, format }): [string, string] => [
+    `disk ${name}`,
+    `${mib(bytes)}, ${path} (${format})`,
+  ]);
+  if (mirror !== undefined) rows.push(['mirror', mirrorWords(mirror)]);
+  if (diskSync !== undefined && state === 'syncing') {
+    const { how, doneBytes, totalBytes, bytesPerSecond } = diskSync;
+    rows.push([
+      'disk sync',
+      `${how}, ${mib(doneBytes)} of ${mib(totalBytes)}, ${mib(bytesPerSecond)}/s`,
+    ]);
+  }
+  if (replica?.disks !== undefined) {
+    rows.push(['replica disks', `epoch ${replica.disks.recordedEpoch} on disk`]);
+  }
+  return rows;
+}
+
+function mirrorWords(mirror: MirrorStatus): string {
+  const words = [mirror.state, `${mib(mirror.shippedBytes)} shipped`];
+  if (mirror.logBytes > 0) words.push(`${mib(mirror.logBytes)} waiting`);
+  if (mirror.rememberedBytes > 0) words.push(`${mib(mirror.rememberedBytes)} remembered`);
+  if (mirror.backPressureCount > 0) {
+    words.push(
+      `writes waited ${mirror.backPressureCount} times, ${ms(mirror.backPressureMs)} in all`,
+    );
+  }
+  return words.join(', ');
+}
+
+function copyRows({ copies }: DomainStatus): [string, string][] {
+  if (copies === undefined) return [];
+  const { here, there, peer, newer } = copies;
+  const newerWords = {
+    here: pc.green('this host'),
+    there: pc.green(peer),
+    same: 'both are the same',
+    unknown: pc.yellow('not known: the other host must be asked'),
+  };
+  return [
+    ['disks here', copyWords(here)],
+    ['disks there', 'unknown' in there ? there.unknown : copyWords(there)],
+    ['newer disks', newerWords[newer]],
+  ];
+}
+
+function copyWords({ term, ours, record }: CopyReport): string {
+  if (ours) return `ran the domain in term ${term}`;
+  const { state, position } = record;
+  const where = position === undefined ? '' : `, epoch ${position.epoch} of term ${position.term}`;
+  return `${COPY_STATES[state]}${where}`;
+}
+
+const COPY_STATES = {
+  none: 'nothing recorded',
+  copying: 'an unfinished first copy: not usable',
+  consistent: 'a whole replica',
+  live: 'ran the domain once',
+} as const;

@@ -1,6 +1,7 @@
 /** Every catalogue of codes in the program, in the order in which docs/errors.md lists them. */
 import { agentErrors } from '../agent/errors.js';
 import { cliErrors } from '../cli/errors.js';
+import { diskErrors } from '../diskmirror/errors.js';
 import { epochErrors } from '../epoch/errors.js';
 import type { ErrorCatalogue } from '../errors.js';
 import { failoverErrors } from '../failover/table.js';
@@ -39,6 +40,11 @@ export const ERROR_AREAS: readonly ErrorArea[] = [
     title: 'Epochs',
     about: 'A checkpoint could not be taken, or was not accepted.',
     catalogue: epochErrors,
+  },
+  {
+    title: 'Disks',
+    about: 'The mirror on the primary, the replica and its journal on the backup.',
+    catalogue: diskErrors,
   },
   {
     title: 'Failover',

@@ -5,6 +5,7 @@
 export const FAULTS = {
   'hold-open': 'Output passes unheld while the domain is said to be protected.',
   'drop-range': 'One dirty range of every tenth checkpoint is not shipped.',
+  'shift-barrier': 'Disk writes are shipped as those of the next epoch.',
 } as const;
 
 export type Fault = keyof typeof FAULTS;

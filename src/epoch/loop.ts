@@ -9,7 +9,7 @@ import type { PauseSource } from '../hypervisor/pause-source.js';
 import type { NativeBoundary, NativeGuestMemory, NativeHasher } from '../native.js';
 import { type CommittedEpoch, committedEpoch } from '../netbuffer/output-hold.js';
 import type { FrameChannel } from '../wire/channel.js';
-import type { Message } from '../wire/messages.js';
+import type { EpochLog, Message } from '../wire/messages.js';
 import { captureEpoch, type PausedCapture } from './capture.js';
 import type { Commits } from './commits.js';
 import { epochError } from './errors.js';
@@ -30,11 +30,21 @@ export interface EpochLoopDependencies {
   /** Throws unless the device state is whole. */
   checkDeviceState: (deviceState: Buffer) => void;
   boundaries: readonly NativeBoundary[];
+  disks: EpochDisks;
   /** Releases the output of a committed epoch; resolves with the number of packets. */
   release: (committed: CommittedEpoch) => Promise<number>;
   addresses: () => Message<'checkpoint'>['addresses'];
   onEpoch: (record: EpochRecord) => void;
   onPauseFailed: (error: Error, failures: number) => void;
+}
+
+/** The disks' part of an epoch. */
+export interface EpochDisks {
+  /**
+   * Called after the pause: resolves with what the checkpoint must say of the disks once all of the
+   * epoch's writes are sent; rejects unless every mirror was whole at the boundary.
+   */
+  proveEpoch(epoch: number): Promise<EpochLog[]>;
 }
 
 export interface EpochLoopOptions {
@@ -162,13 +172,17 @@ export class EpochLoop {
     hasher: NativeHasher,
     { deviceState }: PausedCapture,
   ): Promise<void> {
-    const { shipper, channel } = this.dependencies;
+    const { shipper, channel, disks } = this.dependencies;
     const { term, faults } = this.options;
+    const proof = disks.proveEpoch(epoch);
+    // Met below; a failure to ship that comes first must not leave it unmet.
+    proof.catch(() => undefined);
     const drops = faults.has('drop-range') && epoch % DROP_RANGE_EVERY === 0;
     const dropChunk = (epoch / DROP_RANGE_EVERY) % DROP_RANGE_AMONG;
     await shipper.ship('chunk', epoch, totals, { hasher, ...(drops ? { dropChunk } : {}) });
     hasher.update(deviceState);
     totals.bytes += deviceState.length;
+    const logs = await proof;
     await Promise.all([
       channel.send({ type: 'deviceState', epoch, term }, deviceState),
       channel.sendMessage(
@@ -177,6 +191,7 @@ export class EpochLoop {
         {
           digest: hasher.digest(),
           chunks: totals.chunks,
+          disks: logs,
           addresses: this.dependencies.addresses(),
         },
         { epoch, term },

@@ -1,12 +1,11 @@
 /**
  * The durable term of each domain on this host: written to disk before it is acted on.
  *
- * One JSON file per domain, replaced atomically: temporary file, fsync, rename, fsync of the
- * directory (rename(2) alone is not durable).
+ * One JSON file per domain, replaced atomically.
  */
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { readDurable, writeDurable } from '../durable-file.js';
 import { errorsOf } from '../errors.js';
 
 export const termErrors = {
@@ -37,15 +36,13 @@ export class TermStore {
   /** The record of `domain`; term 0 and not ours when there is none. */
   async read(domain: string): Promise<TermRecord> {
     const path = this.#path(domain);
-    let text: string;
+    let text: string | undefined;
     try {
-      text = await readFile(path, 'utf8');
+      text = await readDurable(path);
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {
-        return { domain, term: 0, ours: false };
-      }
       throw termError('TERM_UNREADABLE', `${path}: ${(cause as Error).message}`, { domain, cause });
     }
+    if (text === undefined) return { domain, term: 0, ours: false };
     const parsed = recordSchema.safeParse(parseJson(text));
     if (!parsed.success || parsed.data.domain !== domain) {
       throw termError('TERM_UNREADABLE', `${path} is not a term record of ${domain}`, { domain });
@@ -60,32 +57,12 @@ export class TermStore {
       const message = `term ${record.term} after ${known.term}`;
       throw termError('TERM_GOES_BACK', message, { domain: record.domain });
     }
-    await mkdir(this.directory, { recursive: true, mode: 0o700 });
-    const path = this.#path(record.domain);
-    const temporary = `${path}.new`;
-    await writeDurably(temporary, `${JSON.stringify(record)}\n`);
-    await rename(temporary, path);
-    const directory = await open(this.directory, 'r');
-    try {
-      await directory.sync();
-    } finally {
-      await directory.close();
-    }
+    await writeDurable(this.#path(record.domain), `${JSON.stringify(record)}\n`);
   }
 
   #path(domain: string): string {
     // libvirt forbids '/' in domain names; the encoding keeps '.' and '..' harmless as well.
     return join(this.directory, `term-${encodeURIComponent(domain)}.json`);
-  }
-}
-
-async function writeDurably(path: string, text: string): Promise<void> {
-  const file = await open(path, 'w', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
   }
 }
 

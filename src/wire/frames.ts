@@ -19,6 +19,7 @@ import {
   DEVICE_STATE_BYTES_MAX,
   FRAME_HEADER_BYTES,
   MESSAGE_BYTES_MAX,
+  RECORDED_BYTES,
 } from './limits.js';
 
 const MAGIC = 0x79645355;
@@ -32,11 +33,14 @@ export const FRAME_TYPES = {
   chunk: { id: 5, bytesMax: CHUNK_BYTES_MAX },
   deviceState: { id: 6, bytesMax: DEVICE_STATE_BYTES_MAX },
   checkpoint: { id: 7, bytesMax: MESSAGE_BYTES_MAX },
-  committed: { id: 8, bytesMax: 0 },
+  committed: { id: 8, bytesMax: RECORDED_BYTES },
   heartbeat: { id: 9, bytesMax: 0 },
   yield: { id: 10, bytesMax: MESSAGE_BYTES_MAX },
   goodbye: { id: 11, bytesMax: MESSAGE_BYTES_MAX },
   superseded: { id: 12, bytesMax: 0 },
+  diskChunk: { id: 13, bytesMax: CHUNK_BYTES_MAX },
+  compareDisks: { id: 14, bytesMax: MESSAGE_BYTES_MAX },
+  diskDigests: { id: 15, bytesMax: CHUNK_BYTES_MAX },
 } as const;
 
 export type FrameType = keyof typeof FRAME_TYPES;

@@ -12,6 +12,9 @@ export const READ_BYTES_MAX = 256 * 1024;
 /** JSON messages; the largest is the HELLO with the domain's XML (libvirt itself stops at 4 MiB). */
 export const MESSAGE_BYTES_MAX = 1024 * 1024;
 
+/** In an acknowledgement: the epoch that the disks hold durably, u64. */
+export const RECORDED_BYTES = 8;
+
 /** 13 KB (bare guest) to 145 KB (libvirt q35) were seen; large multiqueue guests stay below 2 MiB. */
 export const DEVICE_STATE_BYTES_MAX = 32 * 1024 * 1024;
 
@@ -22,3 +25,9 @@ export const HELLO_TIMEOUT_MS = 5_000;
 export const WELCOME_TIMEOUT_MS = 30_000;
 
 export const CONNECT_TIMEOUT_MS = 3_000;
+
+/** Disks of one domain; a number of a disk is one byte in the write log. */
+export const DISKS_MAX = 16;
+
+/** A pause that fails uses up an epoch; after a few in a row the attempt ends. */
+export const EPOCHS_PER_CHECKPOINT_MAX = 16;

@@ -1,12 +1,15 @@
 /** The JSON messages of the protocol: their shapes are checked on arrival, never assumed. */
 import { z } from 'zod';
 import { wireError } from './errors.js';
+import { DISKS_MAX, EPOCHS_PER_CHECKPOINT_MAX } from './limits.js';
 
 /**
  * Protocol versions this build speaks, newest first, with what each brought.
+ * 2: disks: the write log, what a checkpoint says of it, digests for repair, reports. A host of version 1
+ *    would commit checkpoints without their disks, so it is not spoken any more.
  * 1: memory, device state, heartbeats.
  */
-export const PROTOCOL_VERSIONS = [1] as const;
+export const PROTOCOL_VERSIONS = [2] as const;
 
 const nonNegative = z.number().int().nonnegative();
 
@@ -34,6 +37,27 @@ export const guestIdentitySchema = z.object({
   nics: z.array(z.object({ mac: z.string().max(17), model: z.string().max(100) })).max(64),
 });
 
+/** A disk that is carried: its target ("vda") and what the guest sees of it. */
+export const carriedDiskSchema = z.object({
+  name: z.string().min(1).max(32),
+  bytes: z.number().int().positive(),
+});
+
+const carriedDisks = z.array(carriedDiskSchema).max(DISKS_MAX);
+
+/** Which epoch disks hold. Epochs of two sessions cannot be compared. */
+export const diskPositionSchema = z.object({
+  session: z.string().length(32),
+  term: nonNegative,
+  epoch: nonNegative,
+});
+
+/** What a host's durable record says of its copy of a domain's disks. */
+export const diskRecordSchema = z.object({
+  state: z.enum(['none', 'copying', 'consistent', 'live']),
+  position: diskPositionSchema.optional(),
+});
+
 const heartbeatPolicySchema = z.object({
   intervalMs: z.number().int().min(10).max(10_000),
   missedMax: z.number().int().min(2).max(100),
@@ -41,7 +65,7 @@ const heartbeatPolicySchema = z.object({
 
 export const messageSchemas = {
   /** What every HELLO says first: what the connection is for. */
-  purpose: z.object({ purpose: z.enum(['prepare', 'checkpoints', 'heartbeat']) }),
+  purpose: z.object({ purpose: z.enum(['prepare', 'checkpoints', 'heartbeat', 'report']) }),
   /** To an agent: make a backup session ready for the domain and say where it listens. */
   prepare: z.object({
     purpose: z.literal('prepare'),
@@ -59,6 +83,13 @@ export const messageSchemas = {
     persistentXml: z.string().max(400_000).optional(),
     heartbeat: heartbeatPolicySchema,
     heartbeatPaths: z.number().int().min(1).max(8),
+    /** Of this protection, chosen at random; 32 hex digits. */
+    session: z.string().length(32),
+    disks: carriedDisks,
+    /** Number of the first epoch to come. */
+    firstEpoch: nonNegative,
+    /** Where the primary's agent answers, on the address that this connection comes from. */
+    agentPort: z.number().int().min(1).max(65_535),
   }),
   /** To a backup session: one heartbeat path. */
   helloHeartbeat: z.object({
@@ -68,6 +99,38 @@ export const messageSchemas = {
     path: z.number().int().min(0).max(7),
   }),
   welcome: z.object({ version: nonNegative }),
+  /** The answer to `helloCheckpoints`: what the replica's disks hold, in the order of the HELLO. */
+  welcomeReplica: z.object({
+    version: nonNegative,
+    record: diskRecordSchema,
+    /** Made for this protection: reads as zeroes throughout. */
+    fresh: z.array(z.boolean()).max(DISKS_MAX),
+  }),
+  /** To a backup session: digests of these disks' blocks, please. */
+  compareDisks: z.object({
+    seed: z.string().max(20).regex(/^\d+$/),
+    disks: z
+      .array(z.object({ disk: nonNegative, blockBytes: z.number().int().min(4096) }))
+      .min(1)
+      .max(DISKS_MAX),
+  }),
+  /** To an agent: what do you have of this domain, and could you hold these disks? */
+  report: z.object({
+    purpose: z.literal('report'),
+    versions: z.array(nonNegative).max(32),
+    domain: z.string().min(1).max(255),
+    disks: carriedDisks,
+  }),
+  reported: z.object({
+    term: nonNegative,
+    /** That term is this host's to run the domain under. */
+    ours: z.boolean(),
+    record: diskRecordSchema,
+    /** Why replicas of the disks that were asked for could not be kept there. */
+    refusals: z
+      .array(z.object({ code: z.string().max(100), message: z.string().max(10_000) }))
+      .max(100),
+  }),
   refuse: z.object({
     code: z.string().max(100),
     message: z.string().max(10_000),
@@ -77,6 +140,17 @@ export const messageSchemas = {
     /** XXH3-128 over the chunks in order, then the device state. */
     digest: z.string().length(32),
     chunks: nonNegative,
+    /** The disk log of every epoch since the last checkpoint, in order: none may be missing. */
+    disks: z
+      .array(
+        z.object({
+          epoch: nonNegative,
+          chunks: nonNegative,
+          /** XXH3-128 over the epoch's disk chunks in order. */
+          digest: z.string().length(32),
+        }),
+      )
+      .max(EPOCHS_PER_CHECKPOINT_MAX),
     /** Addresses the guest was seen to use, for the announcement at promotion. */
     addresses: z.array(z.object({ mac: z.string().max(17), address: z.string().max(45) })).max(64),
   }),
@@ -86,6 +160,11 @@ export const messageSchemas = {
 
 export type MessageName = keyof typeof messageSchemas;
 export type Message<N extends MessageName> = z.infer<(typeof messageSchemas)[N]>;
+export type CarriedDisk = z.infer<typeof carriedDiskSchema>;
+export type DiskRecord = z.infer<typeof diskRecordSchema>;
+export type DiskPosition = z.infer<typeof diskPositionSchema>;
+/** What a checkpoint says of one epoch's disk log. */
+export type EpochLog = Message<'checkpoint'>['disks'][number];
 export type GuestIdentity = z.infer<typeof guestIdentitySchema>;
 export type HeartbeatPolicy = z.infer<typeof heartbeatPolicySchema>;
 

@@ -57,7 +57,12 @@ function send(to: ReplicaReceiver, epoch: number, chunks: string[], digest?: str
   for (const chunk of chunks) to.onChunk(epoch, Buffer.from(chunk));
   to.onDeviceState(epoch, Buffer.from('device'));
   const right = `${[...chunks, 'device'].join(';')};`;
-  to.onCheckpoint(epoch, { digest: digest ?? right, chunks: chunks.length, addresses: [] });
+  to.onCheckpoint(epoch, {
+    digest: digest ?? right,
+    chunks: chunks.length,
+    disks: [],
+    addresses: [],
+  });
 }
 
 describe('the replica receiver', () => {
@@ -93,13 +98,14 @@ describe('the replica receiver', () => {
       'a missing chunk',
       (to: ReplicaReceiver) => {
         to.onDeviceState(1, Buffer.from('device'));
-        to.onCheckpoint(1, { digest: 'device;', chunks: 1, addresses: [] });
+        to.onCheckpoint(1, { digest: 'device;', chunks: 1, disks: [], addresses: [] });
       },
       'WIRE_DIGEST_MISMATCH',
     ],
     [
       'no device state',
-      (to: ReplicaReceiver) => to.onCheckpoint(1, { digest: '', chunks: 0, addresses: [] }),
+      (to: ReplicaReceiver) =>
+        to.onCheckpoint(1, { digest: '', chunks: 0, disks: [], addresses: [] }),
       'EPOCH_NO_DEVICE_STATE',
     ],
     [

@@ -3,15 +3,19 @@ import { commonVersion, decodeMessage, encodeMessage } from '../../../src/wire/m
 
 describe('messages', () => {
   it('come out as they went in', () => {
-    const sent = { digest: '0'.repeat(32), chunks: 3, addresses: [] };
+    const sent = { digest: '0'.repeat(32), chunks: 3, disks: [], addresses: [] };
     expect(decodeMessage('checkpoint', encodeMessage('checkpoint', sent))).toEqual(sent);
   });
 
   it.each([
     ['no JSON', '{', /not JSON/],
-    ['a missing field', '{"chunks":1,"addresses":[]}', /digest/],
-    ['a wrong type', '{"digest":1,"chunks":1,"addresses":[]}', /digest/],
-    ['a negative count', `{"digest":"${'0'.repeat(32)}","chunks":-1,"addresses":[]}`, /chunks/],
+    ['a missing field', '{"chunks":1,"disks":[],"addresses":[]}', /digest/],
+    ['a wrong type', '{"digest":1,"chunks":1,"disks":[],"addresses":[]}', /digest/],
+    [
+      'a negative count',
+      `{"digest":"${'0'.repeat(32)}","chunks":-1,"disks":[],"addresses":[]}`,
+      /chunks/,
+    ],
   ])('refuse %s, naming what is wrong', (_what, text, message) => {
     expect(() => decodeMessage('checkpoint', Buffer.from(text))).toThrow(
       expect.objectContaining({

@@ -1,0 +1,120 @@
+/**
+ * What this host holds of a domain, also when no session runs for it, and how that compares with the other host:
+ * after both were down, an operator must know whose disks are newer.
+ */
+import type { DiskRecords } from '../diskmirror/disk-record.js';
+import { newerCopy } from '../diskmirror/newer-copy.js';
+import { findReplicas } from '../diskmirror/replica-files.js';
+import { messageOf, UnderstudyError } from '../errors.js';
+import type { TermStore } from '../failover/term-store.js';
+import { native } from '../native.js';
+import { connectChannel } from '../wire/channel.js';
+import { wireError } from '../wire/errors.js';
+import { HELLO_TIMEOUT_MS } from '../wire/limits.js';
+import {
+  type CarriedDisk,
+  decodeMessage,
+  type Message,
+  PROTOCOL_VERSIONS,
+} from '../wire/messages.js';
+import type { Copies, CopyReport, DomainStatus } from './status.js';
+
+export interface Holdings {
+  terms: TermStore;
+  disks: DiskRecords;
+  replicaDir: string;
+}
+
+/** From durable records alone; nothing is changed. */
+export async function copyHere(holdings: Holdings, domain: string): Promise<CopyReport> {
+  const { term, ours } = await holdings.terms.read(domain);
+  const { state, position } = native.disks.readRecord(holdings.disks.journalDirectory(domain));
+  return { term, ours, record: { state, ...(position === undefined ? {} : { position }) } };
+}
+
+/** The answer to another host's `report`. */
+export async function report(
+  holdings: Holdings,
+  { domain, disks }: Message<'report'>,
+): Promise<Message<'reported'>> {
+  const copy = await copyHere(holdings, domain);
+  return { ...copy, refusals: await refusals(holdings, domain, disks) };
+}
+
+/** Asks another host's agent. @throws WIRE_… */
+export async function askReport(
+  agent: { host: string; port: number },
+  domain: string,
+  disks: readonly CarriedDisk[],
+): Promise<Message<'reported'>> {
+  const channel = await connectChannel(agent);
+  try {
+    await channel.sendMessage(
+      'hello',
+      'report',
+      { purpose: 'report', versions: [...PROTOCOL_VERSIONS], domain, disks: [...disks] },
+      { term: 0 },
+    );
+    const frame = await channel.next(HELLO_TIMEOUT_MS);
+    if (frame.type === 'welcome') return decodeMessage('reported', frame.payload);
+    if (frame.type !== 'refuse') throw wireError('WIRE_UNEXPECTED', `${frame.type} for a report`);
+    const { code, message, remedy } = decodeMessage('refuse', frame.payload);
+    throw new UnderstudyError(code, `${agent.host} refused: ${message}`, remedy);
+  } finally {
+    channel.destroy();
+  }
+}
+
+/** The status of a domain that has disks on this host and no session. Undefined when it has none. */
+export async function statusWithoutSession(
+  holdings: Holdings,
+  domain: string,
+): Promise<DomainStatus | undefined> {
+  const copies = await compareCopies(holdings, domain);
+  if (copies === undefined) return undefined;
+  const { here, peer } = copies;
+  return {
+    domain,
+    role: here.ours ? 'primary' : 'backup',
+    state: 'unprotected',
+    term: here.term,
+    peer,
+    since: new Date().toISOString(),
+    sessionPid: 0,
+    disks: (await holdings.disks.read(domain))?.disks ?? [],
+    copies,
+  };
+}
+
+/** Undefined when this host knows nothing of the domain's disks. */
+export async function compareCopies(
+  holdings: Holdings,
+  domain: string,
+): Promise<Copies | undefined> {
+  const known = await holdings.disks.read(domain);
+  if (known === undefined) return undefined;
+  const here = await copyHere(holdings, domain);
+  const peer = `${known.peer.host}:${known.peer.port}`;
+  try {
+    const { term, ours, record } = await askReport(known.peer, domain, []);
+    const there = { term, ours, record };
+    return { here, there, peer, newer: newerCopy(here, there) };
+  } catch (error) {
+    return { here, there: { unknown: messageOf(error) }, peer, newer: 'unknown' };
+  }
+}
+
+/** Why replicas of these disks could not be kept on this host. */
+async function refusals(
+  { disks: records, replicaDir }: Holdings,
+  domain: string,
+  disks: readonly CarriedDisk[],
+): Promise<{ code: string; message: string }[]> {
+  try {
+    await findReplicas({ domain, disks, replicaDir, known: await records.read(domain) });
+    return [];
+  } catch (error) {
+    if (!(error instanceof UnderstudyError)) throw error;
+    return [{ code: error.code, message: error.message }];
+  }
+}
