@@ -12,17 +12,12 @@
 // W pages are rewritten and 4 W checked in turn plus W at random, per thread and tick. Any UDP
 // datagram to the port is answered with one line: "GENERATION CHECKS MISMATCHES UPTIME_S".
 
-#include <arpa/inet.h>
-#include <inttypes.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "options.h"
+#include "stamp.h"
+#include "udp.h"
 
 enum {
   PAGE_BYTES = 4096,
@@ -53,14 +48,6 @@ static uint64_t tick_ms;
 static _Atomic uint64_t generations;
 static _Atomic uint64_t checks;
 static _Atomic uint64_t mismatches;
-
-static uint64_t Mix(uint64_t x) {
-  x ^= x >> 33;
-  x *= 0xff51afd7ed558ccdULL;
-  x ^= x >> 33;
-  x *= 0xc4ceb9fe1a85ec53ULL;
-  return x ^ (x >> 33);
-}
 
 // One at each end of the page: a torn copy has two that differ.
 static Stamp* StampAt(uint64_t page, int tail) {
@@ -100,11 +87,6 @@ static void CheckPage(uint64_t page) {
   }
 }
 
-static uint64_t NextRandom(Worker* worker) {
-  worker->random += 0x9e3779b97f4a7c15ULL;
-  return Mix(worker->random);
-}
-
 static void* Work(void* argument) {
   Worker* worker = argument;
   const uint64_t own = (pages - worker->index + threads - 1) / threads;
@@ -112,7 +94,7 @@ static void* Work(void* argument) {
   uint64_t turn = 0;
   for (;;) {
     for (uint64_t i = 0; i < writes_per_tick; i++) {
-      const uint64_t page = worker->index + NextRandom(worker) % own * threads;
+      const uint64_t page = worker->index + NextRandom(&worker->random) % own * threads;
       CheckPage(page);
       WritePage(page, shadow[page] + 1);
       atomic_fetch_add_explicit(&generations, 1, memory_order_relaxed);
@@ -132,31 +114,12 @@ static void* MapBytes(uint64_t bytes) {
   return mapped;
 }
 
-static int Listen(uint16_t port) {
-  const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) Fail("memstamp: socket");
-  const int off = 0;
-  if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0) Fail("memstamp: IPV6_V6ONLY");
-  const struct sockaddr_in6 address = {
-      .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_ANY_INIT};
-  if (bind(fd, (const struct sockaddr*)&address, sizeof address) != 0) Fail("memstamp: bind");
-  return fd;
-}
-
 static void Serve(int fd) {
   for (;;) {
-    char request[64];
-    struct sockaddr_in6 peer;
-    socklen_t peer_bytes = sizeof peer;
-    if (recvfrom(fd, request, sizeof request, 0, (struct sockaddr*)&peer, &peer_bytes) < 0) continue;
-    struct timespec uptime;
-    clock_gettime(CLOCK_BOOTTIME, &uptime);
-    char reply[128];
-    const int bytes = snprintf(reply, sizeof reply, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %lld.%03ld\n",
-                               atomic_load(&generations), atomic_load(&checks), atomic_load(&mismatches),
-                               (long long)uptime.tv_sec, uptime.tv_nsec / 1000000L);
-    // A reply that cannot be sent is the asker's to ask for again: this is UDP.
-    if (sendto(fd, reply, (size_t)bytes, 0, (struct sockaddr*)&peer, peer_bytes) < 0) perror("memstamp: sendto");
+    const Question question = NextQuestion(fd);
+    char line[ANSWER_BYTES];
+    PrintReport(line, sizeof line, atomic_load(&generations), atomic_load(&checks), atomic_load(&mismatches));
+    Answer(&question, line);
   }
 }
 
@@ -172,7 +135,7 @@ int main(int argc, char** argv) {
   shadow = MapBytes(pages * sizeof *shadow);
   for (uint64_t page = 0; page < pages; page++) WritePage(page, 1);
 
-  const int fd = Listen(port);
+  const int fd = ListenUdp(port);
   static Worker workers[THREADS_MAX];
   for (uint64_t i = 0; i < threads; i++) {
     workers[i] = (Worker){i, Mix(i + 1)};

@@ -8,14 +8,17 @@ export interface CommandOptions {
   /** Written to the command's stdin. */
   input?: string;
   env?: NodeJS.ProcessEnv;
+  /** Exit codes that are answers and not failures; default: 0. */
+  exitCodes?: readonly number[];
 }
 
 export interface CommandResult {
+  exitCode: number;
   stdout: string;
   stderr: string;
 }
 
-/** Resolves when `file` exits with 0. @throws LAB_COMMAND_FAILED otherwise, with what it printed. */
+/** Resolves when `file` exits with 0 or an expected code. @throws LAB_COMMAND_FAILED otherwise, with what it printed. */
 export function runCommand(
   file: string,
   args: readonly string[],
@@ -33,10 +36,13 @@ export function runCommand(
         env: options.env ?? process.env,
       },
       (error, stdout, stderr) => {
-        if (error === null) return resolve({ stdout, stderr });
-        const why = error.killed
+        const exitCode = error === null ? 0 : error.code;
+        if (typeof exitCode === 'number' && (options.exitCodes ?? [0]).includes(exitCode)) {
+          return resolve({ exitCode, stdout, stderr });
+        }
+        const why = error?.killed
           ? `killed after ${timeoutMs} ms`
-          : (stderr || error.message).trim();
+          : (stderr || (error?.message ?? `exit code ${exitCode}`)).trim();
         reject(
           labError('LAB_COMMAND_FAILED', `${[file, ...args].join(' ')}: ${why}`, { cause: error }),
         );

@@ -1,10 +1,11 @@
 /** The libvirt domain of a laboratory guest, as XML. */
 import type { GuestImage } from './guest-image.js';
 import { EMULATOR } from './platform.js';
+import type { DiskRecord } from './state.js';
 
 export type Accelerator = 'kvm' | 'tcg';
 export type MachineType = 'q35' | 'pc';
-export type GuestProgram = 'redis' | 'memstamp' | 'beacon' | 'dirty';
+export type GuestProgram = 'redis' | 'memstamp' | 'beacon' | 'dirty' | 'diskstamp' | 'diskload';
 
 export interface GuestDomain {
   name: string;
@@ -17,10 +18,11 @@ export interface GuestDomain {
   image: GuestImage;
   kernelArguments: readonly string[];
   consolePath: string;
+  disks: readonly DiskRecord[];
 }
 
 /**
- * No disk, no picture, no USB, no balloon: what a guest needs to serve on the network, and
+ * No picture, no USB, no balloon: what a guest needs to serve on the network and to keep data, and
  * nothing whose memory lies outside main RAM.
  */
 export function domainXml(domain: GuestDomain): string {
@@ -44,7 +46,7 @@ export function domainXml(domain: GuestDomain): string {
   <devices>
     <emulator>${EMULATOR}</emulator>
     <controller type='usb' model='none'/>
-    <interface type='bridge'>
+${domain.disks.map(diskXml).join('')}    <interface type='bridge'>
       <mac address='${domain.mac}'/>
       <source bridge='br0'/>
       <model type='virtio'/>
@@ -55,6 +57,17 @@ export function domainXml(domain: GuestDomain): string {
     <memballoon model='none'/>
   </devices>
 </domain>
+`;
+}
+
+// The guest's discards reach the file, so that its mirror sees them too.
+function diskXml({ name, path, format }: DiskRecord): string {
+  return `    <disk type='file' device='disk'>
+      <driver name='qemu' type='${format}' discard='unmap'/>
+      <source file='${escaped(path)}'/>
+      <target dev='${name}' bus='virtio'/>
+      <serial>lab-${name}</serial>
+    </disk>
 `;
 }
 

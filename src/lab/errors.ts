@@ -46,6 +46,10 @@ export const labErrors = {
     meaning: 'The client of the demo could not talk to the guest.',
     remedy: 'Read the message; the guest’s console log says whether it runs.',
   },
+  LAB_DISK_UNREADABLE: {
+    meaning: 'What a guest should have on its disk cannot be read from the disk’s image.',
+    remedy: 'The message says what is missing or damaged; `e2fsck -fn` on a copy says more.',
+  },
   LAB_KERNEL_VM_FAILED: {
     meaning: 'The virtual machine with the laboratory’s kernel did not run its script to the end.',
     remedy: 'Read the console in the message; on a loaded machine, try again.',

@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { accelerator } from './accelerator.js';
 import { waitUntilReady } from './console.js';
+import { createDisks, type DiskOptions } from './disk-image.js';
 import { domainXml, type GuestProgram, kernelArguments, type MachineType } from './domain-xml.js';
 import { guestImage } from './guest-image.js';
 import { CLIENT_ADDRESS, CONSOLE_DIRECTORY, guestAddress } from './layout.js';
@@ -20,6 +21,10 @@ export interface GuestOptions {
   run?: readonly GuestProgram[];
   /** `us.KEY=VALUE` of native/guest/init, such as { memstamp_mib: 64, beacon_hz: 500 }. */
   options?: Readonly<Record<string, string | number>>;
+  /** Made anew on the guest's host; default none. */
+  disks?: readonly DiskOptions[];
+  /** Persistent: libvirt still knows the domain when it is not running (default false). */
+  define?: boolean;
   readyTimeoutMs?: number;
 }
 
@@ -41,6 +46,7 @@ export async function startGuest(
     ip6,
     mac: randomMac(),
     consolePath: `${host.runDir}${insidePath}`,
+    disks: await createDisks(host, options.name, options.disks ?? []),
   };
   const xml = domainXml({
     name: guest.name,
@@ -52,6 +58,7 @@ export async function startGuest(
     accelerator: accelerated,
     image,
     consolePath: insidePath,
+    disks: guest.disks,
     kernelArguments: kernelArguments(accelerated, {
       ip,
       ip6,
@@ -60,13 +67,39 @@ export async function startGuest(
       options: { beacon_to: `${CLIENT_ADDRESS.lan}:${BEACON_PORT}`, ...options.options },
     }),
   });
-  // An older guest of this name said its own `us-ready` there.
-  await rm(guest.consolePath, { force: true });
   const xmlPath = `${host.runDir}/run/${guest.name}.xml`;
   await writeFile(xmlPath, xml);
-  await host.virsh('create', xmlPath);
-  await waitUntilReady(guest.consolePath, options.readyTimeoutMs ?? GUEST_READY_TIMEOUT_MS);
+  if (options.define === true) await host.virsh('define', xmlPath);
+  await boot(guest, options.readyTimeoutMs, () =>
+    options.define === true ? host.virsh('start', guest.name) : host.virsh('create', xmlPath),
+  );
   return guest;
+}
+
+/**
+ * Starts a domain that a host knows and that does not run: the guest of that record, or its standby
+ * after a takeover. Ready when this resolves. @throws LAB_GUEST_NOT_READY, LAB_COMMAND_FAILED
+ */
+export async function bootGuest(
+  host: Host,
+  guest: GuestRecord,
+  readyTimeoutMs?: number,
+): Promise<GuestRecord> {
+  const console = guest.consolePath.slice(guest.consolePath.indexOf(CONSOLE_DIRECTORY));
+  const there = { ...guest, host: host.name, consolePath: `${host.runDir}${console}` };
+  await boot(there, readyTimeoutMs, () => host.virsh('start', guest.name));
+  return there;
+}
+
+async function boot(
+  { consolePath }: GuestRecord,
+  readyTimeoutMs: number | undefined,
+  start: () => Promise<string>,
+): Promise<void> {
+  // An older guest of this name said its own `us-ready` there.
+  await rm(consolePath, { force: true });
+  await start();
+  await waitUntilReady(consolePath, readyTimeoutMs ?? GUEST_READY_TIMEOUT_MS);
 }
 
 // QEMU's own prefix, which no real card has.

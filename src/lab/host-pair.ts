@@ -29,7 +29,7 @@ export class LabAgent {
 export class HostPair {
   private constructor(
     readonly lab: Lab,
-    private readonly agents: Readonly<Record<HostName, LabAgent>>,
+    private readonly agents: Record<HostName, LabAgent>,
   ) {}
 
   /** Starts both agents and waits until they answer. @throws LAB_AGENT_NOT_READY */
@@ -40,6 +40,12 @@ export class HostPair {
 
   agent(name: HostName): LabAgent {
     return this.agents[name];
+  }
+
+  /** A host that lost power is back, with an agent. @throws LAB_AGENT_NOT_READY, LAB_LIBVIRTD_FAILED */
+  async bootHost(name: HostName): Promise<void> {
+    await this.lab.bootHost(name);
+    this.agents[name] = await startAgent(this.lab, name);
   }
 
   /** Protects a domain of host `from` on the other host; resolves when it is protected. */

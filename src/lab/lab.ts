@@ -9,7 +9,7 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { runCommand } from './command.js';
 import { labError } from './errors.js';
-import { type GuestOptions, startGuest } from './guest.js';
+import { bootGuest, type GuestOptions, startGuest } from './guest.js';
 import { guestImage } from './guest-image.js';
 import {
   checkedPrefix,
@@ -118,6 +118,17 @@ export class Lab {
     } finally {
       this.#reserved.delete(number);
     }
+  }
+
+  /** Starts a guest again that its host knows (`define`, or promoted there). @throws LAB_GUEST_NOT_READY */
+  async bootGuest(name: string, host: HostName = 'a'): Promise<GuestRecord> {
+    const known = this.#state.guests.find((guest) => guest.name === name);
+    if (known === undefined) throw labError('LAB_OPTION_INVALID', `no guest ${name} was started`);
+    const guest = await bootGuest(this.#hosts[host], known);
+    const guests = this.#state.guests.map((other) => (other === known ? guest : other));
+    this.#state = { ...this.#state, guests };
+    await writeState(this.#state);
+    return guest;
   }
 
   /**

@@ -43,6 +43,9 @@ export const PRIVATE_DIRECTORIES = [
 /** Inside a host; there on both, because a standby's XML names the same console as its primary's. */
 export const CONSOLE_DIRECTORY = '/var/log/libvirt/qemu';
 
+/** Inside a host, of which each has its own. */
+export const DISK_DIRECTORY = '/var/lib/libvirt/images';
+
 /** @throws LAB_OPTION_INVALID */
 export function checkedPrefix(prefix: string): string {
   if (!PREFIX_PATTERN.test(prefix)) {

@@ -42,3 +42,13 @@ export const KERNEL_VM_BASE_AGE_DAYS_MAX = 30;
 /** From `ip link set up` to an interface that carries packets: at most a second in an idle kernel. */
 export const CABLE_READY_TIMEOUT_MS = 10_000;
 export const CABLE_RECHECK_MS = 10;
+/** Targets vda … vdh. */
+export const DISKS_MAX = 8;
+/** Sparse, but in memory: room for a guest's whole disk written once. */
+export const DISK_MIB_MAX = 65_536;
+/** e2fsck and qemu-img read a disk of some hundred MiB in a second; the cores may be shared. */
+export const DISK_CHECK_TIMEOUT_MS = 60_000;
+/** A load ends by itself; its answer may wait for the epoch that holds it. */
+export const DISKLOAD_ANSWER_SLACK_MS = 30_000;
+/** Redis reads some 100,000 commands a second from its file. */
+export const REDIS_LOAD_TIMEOUT_MS = 30_000;

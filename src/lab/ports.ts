@@ -5,3 +5,7 @@ export const REDIS_PORT = 6379;
 export const MEMSTAMP_PORT = 7001;
 /** UDP, at the client. */
 export const BEACON_PORT = 7002;
+/** UDP, in the guest. */
+export const DISKSTAMP_PORT = 7003;
+/** UDP, in the guest. */
+export const DISKLOAD_PORT = 7004;

@@ -5,6 +5,16 @@ import { labError } from './errors.js';
 import { stateFile } from './layout.js';
 import { startTicks } from './processes.js';
 
+const diskRecord = z.object({
+  /** The target: "vda". */
+  name: z.string(),
+  /** Inside the host; from outside it lies under the host's `runDir`. */
+  path: z.string(),
+  format: z.enum(['raw', 'qcow2']),
+  /** What the guest sees. */
+  bytes: z.number().int(),
+});
+
 const guestRecord = z.object({
   name: z.string(),
   uuid: z.string(),
@@ -13,6 +23,7 @@ const guestRecord = z.object({
   ip6: z.string(),
   mac: z.string(),
   consolePath: z.string(),
+  disks: z.array(diskRecord),
 });
 
 const labState = z.object({
@@ -23,6 +34,7 @@ const labState = z.object({
   guests: z.array(guestRecord),
 });
 
+export type DiskRecord = z.infer<typeof diskRecord>;
 export type GuestRecord = z.infer<typeof guestRecord>;
 export type LabState = z.infer<typeof labState>;
 

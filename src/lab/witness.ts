@@ -7,27 +7,37 @@ import { once } from 'node:events';
 import type { BeaconReport } from './beacon-log.js';
 import { builtProgram } from './built-program.js';
 import { labError } from './errors.js';
-import { ASK_TIMEOUT_MS } from './limits.js';
+import {
+  type DiskloadMode,
+  type DiskloadReport,
+  type DiskstampReport,
+  type MemstampReport,
+  parseDiskload,
+  parseDiskstamp,
+  parseMemstamp,
+} from './guest-reports.js';
+import { ASK_TIMEOUT_MS, DISKLOAD_ANSWER_SLACK_MS } from './limits.js';
 import type { Place } from './place.js';
+import { DISKLOAD_PORT, DISKSTAMP_PORT, MEMSTAMP_PORT } from './ports.js';
 
-export interface MemstampReport {
-  /** Pages rewritten since the start. */
-  generation: bigint;
-  /** Pages checked. */
-  checks: bigint;
-  /** Pages that did not hold what was last written to them: must be 0. */
-  mismatches: bigint;
-  uptimeS: number;
+export type { DiskloadReport, DiskstampReport, MemstampReport } from './guest-reports.js';
+
+/** One datagram to a program in the guest, which answers with one. */
+export interface Question {
+  address: string;
+  port: number;
+  text: string;
+  timeoutMs: number;
 }
 
 export type WitnessRequest =
   | { kind: 'beacon'; id: number }
-  | { kind: 'memstamp'; id: number; address: string; timeoutMs: number };
+  | { kind: 'ask'; id: number; question: Question };
 
 export type WitnessReply =
   | { kind: 'ready' }
   | { kind: 'beacon'; id: number; report: BeaconReport }
-  | { kind: 'memstamp'; id: number; line: string | undefined };
+  | { kind: 'ask'; id: number; line: string | undefined };
 
 type Answer = Exclude<WitnessReply, { kind: 'ready' }>;
 
@@ -71,15 +81,23 @@ export class Witness {
   }
 
   /** Asks memstamp in the guest. @throws LAB_GUEST_NO_ANSWER after `timeoutMs` */
-  async memstamp(address: string, timeoutMs = ASK_TIMEOUT_MS): Promise<MemstampReport> {
-    const answer = await this.#request((id) => ({ kind: 'memstamp', id, address, timeoutMs }));
-    const line = answer?.kind === 'memstamp' ? answer.line : undefined;
-    const report = line === undefined ? undefined : parseMemstamp(line);
-    if (report !== undefined) return report;
-    throw labError(
-      'LAB_GUEST_NO_ANSWER',
-      `memstamp at ${address}: ${line === undefined ? `no answer in ${timeoutMs} ms` : `"${line}"`}`,
-    );
+  memstamp(address: string, timeoutMs = ASK_TIMEOUT_MS): Promise<MemstampReport> {
+    const question = { address, port: MEMSTAMP_PORT, text: '?', timeoutMs };
+    return this.#ask('memstamp', question, parseMemstamp);
+  }
+
+  /** Asks diskstamp in the guest. @throws LAB_GUEST_NO_ANSWER after `timeoutMs` */
+  diskstamp(address: string, timeoutMs = ASK_TIMEOUT_MS): Promise<DiskstampReport> {
+    const question = { address, port: DISKSTAMP_PORT, text: '?', timeoutMs };
+    return this.#ask('diskstamp', question, parseDiskstamp);
+  }
+
+  /** Lets diskload in the guest write for some seconds; resolves after that. @throws LAB_GUEST_NO_ANSWER */
+  diskload(address: string, mode: DiskloadMode, seconds: number): Promise<DiskloadReport> {
+    // The number makes a repeated question one and the same run.
+    const text = `${mode} ${seconds} ${process.pid}-${this.#nextId}`;
+    const timeoutMs = seconds * 1000 + DISKLOAD_ANSWER_SLACK_MS;
+    return this.#ask('diskload', { address, port: DISKLOAD_PORT, text, timeoutMs }, parseDiskload);
   }
 
   async close(): Promise<void> {
@@ -87,6 +105,19 @@ export class Witness {
     const ended = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');
     await ended;
+  }
+
+  async #ask<T>(
+    program: string,
+    question: Question,
+    parse: (line: string) => T | undefined,
+  ): Promise<T> {
+    const answer = await this.#request((id) => ({ kind: 'ask', id, question }));
+    const line = answer?.kind === 'ask' ? answer.line : undefined;
+    const report = line === undefined ? undefined : parse(line);
+    if (report !== undefined) return report;
+    const why = line === undefined ? `no answer in ${question.timeoutMs} ms` : `"${line}"`;
+    throw labError('LAB_GUEST_NO_ANSWER', `${program} at ${question.address}: ${why}`);
   }
 
   #request(make: (id: number) => WitnessRequest): Promise<Answer | undefined> {
@@ -103,17 +134,4 @@ export class Witness {
     this.#waiting.delete(id);
     resolve?.(answer);
   }
-}
-
-/** "GENERATION CHECKS MISMATCHES UPTIME_S" as native/guest/memstamp.c prints it. Pure. */
-export function parseMemstamp(line: string): MemstampReport | undefined {
-  const fields = /^(\d{1,20}) (\d{1,20}) (\d{1,20}) (\d{1,12}\.\d{3})\n?$/.exec(line);
-  if (fields === null) return undefined;
-  const [, generation = '', checks = '', mismatches = '', uptime = ''] = fields;
-  return {
-    generation: BigInt(generation),
-    checks: BigInt(checks),
-    mismatches: BigInt(mismatches),
-    uptimeS: Number(uptime),
-  };
 }

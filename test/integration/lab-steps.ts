@@ -5,7 +5,7 @@ import type { DomainStatus } from '../../src/agent/status.js';
 import type { HostPair } from '../../src/lab/host-pair.js';
 import type { Lab } from '../../src/lab/lab.js';
 import type { HostName } from '../../src/lab/layout.js';
-import type { MemstampReport, Witness } from '../../src/lab/witness.js';
+import type { DiskstampReport, MemstampReport, Witness } from '../../src/lab/witness.js';
 
 const TAKEOVER_TIMEOUT_MS = 20_000;
 const CHECKS_TIMEOUT_MS = 20_000;
@@ -74,3 +74,22 @@ export async function checksAdvance(witness: Witness, ip: string): Promise<Memst
 
 /** 64 MiB of stamped pages. */
 const PAGES_PER_ROUND = 16_384n;
+
+/** Waits until diskstamp in the guest has re-read that many blocks more; returns what it found. */
+export async function diskChecksAdvance(
+  witness: Witness,
+  ip: string,
+  { checks = DISK_CHECKS, timeoutMs = CHECKS_TIMEOUT_MS } = {},
+): Promise<DiskstampReport> {
+  const first = await witness.diskstamp(ip);
+  let now = first;
+  await eventually(async () => {
+    now = await witness.diskstamp(ip);
+    const done = now.checks >= first.checks + checks || now.mismatches > 0n;
+    if (!done) throw new Error(`${ip} verifies its disks too slowly: ${now.checks - first.checks}`);
+  }, timeoutMs);
+  return now;
+}
+
+/** More than there are blocks in two regions of 16 MiB. */
+const DISK_CHECKS = 10_000n;

@@ -93,8 +93,9 @@ describe('a laboratory', () => {
   });
 
   it('connects the hosts directly, and a pulled cable cuts only that', async () => {
+    // ARP asks again after a second: an answer may take that long on a busy machine.
     const ping = (address: string) =>
-      lab.host('a').exec('busybox', ['ping', '-c', '1', '-W', '1', address]);
+      lab.host('a').exec('busybox', ['ping', '-c', '1', '-W', '3', address]);
     await ping(HOST_ADDRESSES.b.repl);
     await ping(HOST_ADDRESSES.b.repl6);
     await lab.setLink('b', 'repl', false);

@@ -68,6 +68,10 @@ export class Peer {
         ...(await describeDomain(domain)),
         heartbeat: { intervalMs: 50, missedMax: 100 },
         heartbeatPaths: 1,
+        session: '0'.repeat(32),
+        disks: [],
+        firstEpoch: 1,
+        agentPort: 7788,
       };
     } finally {
       await hypervisor.close();

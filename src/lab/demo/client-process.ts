@@ -4,7 +4,7 @@ import { type Deferred, deferred } from '../../deferred.js';
 import { builtProgram } from '../built-program.js';
 import { labError } from '../errors.js';
 import type { Lab } from '../lab.js';
-import type { ClientFinal, ClientMessage } from './client.js';
+import type { ClientFinal, ClientMessage, ClientRequest } from './client.js';
 import type { ConversationReport } from './conversation.js';
 
 /** Reading back some 60,000 keys through a held guest takes seconds. */
@@ -17,12 +17,14 @@ export class ClientProcess {
   readonly #child: ChildProcess;
   readonly #ready = deferred();
   readonly #final = deferred<ClientFinal>();
+  readonly #audited = deferred<{ lostWrites: number }>();
   #latest: ConversationReport | undefined;
   #onReport: (report: ConversationReport) => void = () => undefined;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
     this.#final.promise.catch(() => undefined);
+    this.#audited.promise.catch(() => undefined);
     child.on('message', (message: ClientMessage) => this.#onMessage(message));
     child.once('exit', (code) => this.#fail(`the client ended with code ${code}`));
   }
@@ -42,7 +44,7 @@ export class ClientProcess {
   }
 
   mark(): void {
-    this.#child.send({ do: 'mark' });
+    this.#ask({ do: 'mark' });
   }
 
   /** The report that has the first answer after `sinceMs` (CLOCK_MONOTONIC); undefined when none came. */
@@ -61,8 +63,14 @@ export class ClientProcess {
 
   /** Ends the writes and reads everything back. */
   finish(): Promise<ClientFinal> {
-    this.#child.send({ do: 'finish' });
+    this.#ask({ do: 'finish' });
     return bounded(this.#final, FINISH_TIMEOUT_MS, 'the client did not finish');
+  }
+
+  /** After `finish`: looks for every answered write in the Redis at `socket`. */
+  audit(socket: string): Promise<{ lostWrites: number }> {
+    this.#ask({ do: 'audit', socket });
+    return bounded(this.#audited, FINISH_TIMEOUT_MS, 'the client did not read the disk’s Redis');
   }
 
   kill(): void {
@@ -70,9 +78,14 @@ export class ClientProcess {
     this.#child.kill('SIGKILL');
   }
 
+  #ask(request: ClientRequest): void {
+    this.#child.send(request);
+  }
+
   #onMessage(message: ClientMessage): void {
     if ('ready' in message) this.#ready.resolve();
     else if ('final' in message) this.#final.resolve(message.final);
+    else if ('audited' in message) this.#audited.resolve(message.audited);
     else if ('failed' in message) this.#fail(message.failed);
     else {
       this.#latest = message.report;
@@ -84,6 +97,7 @@ export class ClientProcess {
     const error = labError('LAB_CLIENT_FAILED', why);
     this.#ready.reject(error);
     this.#final.reject(error);
+    this.#audited.reject(error);
   }
 }
 

@@ -1,10 +1,11 @@
 /**
  * The client of the demo, a process of its own in the client's namespace: writes to Redis over one
  * connection that is never made again, hears the guest's beacon, and at the end reads back
- * every write it was ever answered.
+ * every write it was ever answered. Asked to, it does that once more from another Redis: the one that
+ * was started from what lies on the guest's disk.
  *
- * Parent to child: {"do":"mark"} | {"do":"finish"}; child to parent: {"ready":true} |
- * {"report":…} | {"final":…}.
+ * Parent to child: {"do":"mark"} | {"do":"finish"} | {"do":"audit","socket":PATH}; child to parent:
+ * {"ready":true} | {"report":…} | {"final":…} | {"audited":…}. It ends with its parent.
  */
 import { createSocket } from 'node:dgram';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -33,7 +34,10 @@ export type ClientMessage =
   | { ready: true }
   | { report: ConversationReport }
   | { final: ClientFinal }
+  | { audited: { lostWrites: number } }
   | { failed: string };
+
+export type ClientRequest = { do: 'mark' } | { do: 'finish' } | { do: 'audit'; socket: string };
 
 /** Writes in flight on the one connection. */
 const WRITERS = 16;
@@ -72,25 +76,37 @@ async function write(redis: Redis, writer: number): Promise<void> {
 }
 
 /** Never connects again: a lost connection must be seen as one. */
-function connectOnce(): Redis {
+function connectOnce(to: { host: string; port: number } | { path: string }): Redis {
   return new Redis({
-    host,
-    port: REDIS_PORT,
+    ...to,
     retryStrategy: () => null,
     maxRetriesPerRequest: null,
     enableReadyCheck: false,
   });
 }
 
+/** Writes that were answered and are not there; one without an answer may be there or not. */
 async function readBack(redis: Redis): Promise<number> {
   const keys = [...written.keys()];
   let lost = 0;
   for (let at = 0; at < keys.length; at += READ_BACK_BATCH) {
     const batch = keys.slice(at, at + READ_BACK_BATCH);
     const values = await redis.mget(batch);
-    lost += batch.filter((key, index) => values[index] !== written.get(key)).length;
+    lost += batch.filter((key, index) => !isThere(values[index], written.get(key))).length;
   }
   return lost;
+}
+
+// A key's value is the turn in which it was written.
+function isThere(found: string | null | undefined, answered: string | undefined): boolean {
+  return found != null && Number(found) >= Number(answered);
+}
+
+async function audit(socket: string): Promise<void> {
+  const redis = connectOnce({ path: socket });
+  redis.on('error', () => undefined);
+  send({ audited: { lostWrites: await readBack(redis) } });
+  redis.disconnect();
 }
 
 async function redisIdentity(redis: Redis): Promise<string> {
@@ -103,7 +119,8 @@ async function main(): Promise<void> {
   );
   await new Promise<void>((resolve) => beacons.bind(BEACON_PORT, resolve));
   let closed = false;
-  const redis = connectOnce().on('end', () => {
+  const guest = { host, port: REDIS_PORT };
+  const redis = connectOnce(guest).on('end', () => {
     closed = true;
   });
   // What failed ends the connection; that end is what is reported.
@@ -112,9 +129,10 @@ async function main(): Promise<void> {
   const uptimeFromMs = uptimeMs();
   const writers = Array.from({ length: WRITERS }, (_, writer) => write(redis, writer));
   const finish = new Promise<void>((resolve) => {
-    process.on('message', (message: { do: 'mark' | 'finish' }) => {
-      if (message.do === 'mark') talk.mark();
-      else resolve();
+    process.on('message', (request: ClientRequest) => {
+      if (request.do === 'mark') talk.mark();
+      else if (request.do === 'finish') resolve();
+      else audit(request.socket).catch(fail);
     });
   });
   const reporting = setInterval(() => send({ report: talk.report() }), REPORT_EVERY_MS);
@@ -128,7 +146,7 @@ async function main(): Promise<void> {
   ]);
   // Over a connection that is stuck nothing can be read back: a second one counts what is lost.
   const survived = answered && !closed;
-  const auditor = survived ? redis : connectOnce();
+  const auditor = survived ? redis : connectOnce(guest);
   const final: ClientFinal = {
     ...talk.report(),
     forgottenBeacons: heard.report().forgotten,
@@ -139,14 +157,16 @@ async function main(): Promise<void> {
     tcpSurvived: survived && (await redis.client('ID')) === connection,
   };
   send({ final });
-  await delay(0);
   redis.disconnect();
   auditor.disconnect();
   beacons.close();
+}
+
+function fail(error: unknown): void {
+  send({ failed: messageOf(error) });
+  process.exitCode = 1;
   process.disconnect();
 }
 
-main().catch((error: unknown) => {
-  send({ failed: messageOf(error) });
-  process.exitCode = 1;
-});
+process.on('disconnect', () => process.exit());
+main().catch(fail);

@@ -6,10 +6,12 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DomainStatus } from '../../agent/status.js';
 import { monotonicMs } from '../../clock.js';
+import type { GuestOptions } from '../guest.js';
 import { HostPair } from '../host-pair.js';
 import { Lab } from '../lab.js';
 import { ClientProcess } from './client-process.js';
 import type { ConversationReport } from './conversation.js';
+import { auditDisk } from './disk-audit.js';
 import { type DemoFigures, type DemoOptions, figuresOf } from './figures.js';
 
 /** What happens, as it happens. */
@@ -29,9 +31,15 @@ const AFTERWARDS_MS = 1_500;
 /** The kill falls at a random moment of the last of these milliseconds: any point of an epoch. */
 const KILL_SPREAD_MS = 200;
 
+const REDIS_ON_DISK: Pick<GuestOptions, 'disks' | 'options'> = {
+  disks: [{ name: 'vda', format: 'raw', mib: 256, filesystem: 'ext4' }],
+  options: { data: 'vda', redis_disk: 1 },
+};
+
 export async function runDemo(options: DemoOptions, tell: Narrator): Promise<DemoFigures> {
   const startedAtMs = monotonicMs();
   const lab = await Lab.up();
+  const { disk: hasDisk = true } = options;
   let client: ClientProcess | undefined;
   try {
     tell.phase('two hosts with libvirt are up, a network and a client beside them');
@@ -43,12 +51,14 @@ export async function runDemo(options: DemoOptions, tell: Narrator): Promise<Dem
         vcpus: options.vcpus,
         machine: options.machine,
         run: ['redis', 'beacon'],
+        ...(hasDisk ? REDIS_ON_DISK : {}),
       }),
     ]);
     const bootS = (monotonicMs() - startedAtMs) / 1000;
     tell.phase(
       `a Linux guest runs on host a and serves Redis (${bootS.toFixed(1)} s after the start)`,
     );
+    if (hasDisk) tell.phase('Redis answers a write when it is on the guest’s disk (ext4)');
     client = await ClientProcess.start(lab, guest.ip);
     tell.phase('a client opened its one connection; it will never reconnect');
 
@@ -79,7 +89,8 @@ export async function runDemo(options: DemoOptions, tell: Narrator): Promise<Dem
     );
     await delay(AFTERWARDS_MS);
     const final = await client.finish();
-    return figuresOf({ options, primary, backup, syncSeconds, killedAtMs, client: final });
+    const disk = hasDisk ? await auditDisk(lab.host('b'), backup, client, tell.phase) : undefined;
+    return figuresOf({ options, primary, backup, syncSeconds, killedAtMs, client: final, disk });
   } finally {
     client?.kill();
     await lab.down();
@@ -130,8 +141,10 @@ function tellTakeover(
   const why =
     takeover.cause === 'peerYielded' ? 'its host says that QEMU died' : 'silence on every path';
   tell.phase(`detected after ${detectMs.toFixed(0)} ms (${why})`);
+  const { epoch, diskEpoch } = takeover;
+  const disk = diskEpoch === undefined ? '' : `, its disk is at ${diskEpoch}`;
   tell.phase(
-    `promoted in ${takeover.promoteMs.toFixed(1)} ms from epoch ${takeover.epoch}; ` +
+    `promoted in ${takeover.promoteMs.toFixed(1)} ms from epoch ${epoch}${disk}; ` +
       `${takeover.discardedBytes} bytes of an incomplete epoch thrown away`,
   );
 }

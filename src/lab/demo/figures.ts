@@ -12,6 +12,14 @@ export interface DemoOptions {
   kill: 'qemu' | 'host';
   /** Planted faults, for the tests that must notice them. */
   faults: readonly string[];
+  /** Redis keeps its data on a disk of the guest and answers when it is there (default true). */
+  disk?: boolean;
+}
+
+/** What was found on the promoted guest's disk after it was stopped in its turn. */
+export interface DiskFindings {
+  lostWrites: number;
+  fsckClean: boolean;
 }
 
 export interface DemoFigures {
@@ -32,6 +40,11 @@ export interface DemoFigures {
   lost_writes: number;
   guest_uptime_continued: boolean;
   released_uncommitted_packets: number;
+  /** These four only with a disk. Redis answered each write when it was on the disk: all are. */
+  disk_acked_writes?: number;
+  disk_lost_writes?: number;
+  fsck_clean?: boolean;
+  disk_epoch_equals_memory_epoch?: boolean;
 }
 
 export interface DemoFacts {
@@ -42,6 +55,7 @@ export interface DemoFacts {
   syncSeconds: number;
   killedAtMs: number;
   client: ClientFinal;
+  disk: DiskFindings | undefined;
 }
 
 const rounded = (value: number): number => Math.round(value * 100) / 100;
@@ -68,6 +82,16 @@ export function figuresOf(facts: DemoFacts): DemoFigures {
     lost_writes: client.lostWrites,
     guest_uptime_continued: client.sameRedis && client.uptimeToMs > client.uptimeFromMs,
     released_uncommitted_packets: client.forgottenBeacons,
+    ...(facts.disk === undefined ? {} : diskFigures(facts, facts.disk)),
+  };
+}
+
+function diskFigures({ backup: { takeover }, client }: DemoFacts, disk: DiskFindings) {
+  return {
+    disk_acked_writes: client.ackedWrites,
+    disk_lost_writes: disk.lostWrites,
+    fsck_clean: disk.fsckClean,
+    disk_epoch_equals_memory_epoch: takeover !== undefined && takeover.diskEpoch === takeover.epoch,
   };
 }
 
@@ -77,6 +101,10 @@ export function promiseKept(figures: DemoFigures): boolean {
     figures.tcp_survived &&
     figures.lost_writes === 0 &&
     figures.guest_uptime_continued &&
-    figures.released_uncommitted_packets === 0
+    figures.released_uncommitted_packets === 0 &&
+    // Undefined without a disk, which promises nothing.
+    (figures.disk_lost_writes ?? 0) === 0 &&
+    figures.fsck_clean !== false &&
+    figures.disk_epoch_equals_memory_epoch !== false
   );
 }

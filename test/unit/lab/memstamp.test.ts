@@ -17,7 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type MemstampReport, parseMemstamp } from '../../../src/lab/witness.js';
+import { type MemstampReport, parseMemstamp } from '../../../src/lab/guest-reports.js';
 
 const PAGE_BYTES = 4096;
 const PORT = 47001;

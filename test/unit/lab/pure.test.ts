@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { judgeConsole } from '../../../src/lab/console.js';
+import { plannedDisks } from '../../../src/lab/disk-image.js';
 import { domainXml, kernelArguments } from '../../../src/lab/domain-xml.js';
+import { parseDiskload, parseDiskstamp, parseMemstamp } from '../../../src/lab/guest-reports.js';
 import { checkedPrefix, guestAddress, libvirtUri } from '../../../src/lab/layout.js';
-import { CONSOLE_BYTES_MAX } from '../../../src/lab/limits.js';
-import { parseMemstamp } from '../../../src/lab/witness.js';
+import { CONSOLE_BYTES_MAX, DISK_MIB_MAX, DISKS_MAX } from '../../../src/lab/limits.js';
 
 const domain = {
   name: 'g',
@@ -16,6 +17,7 @@ const domain = {
   image: { kernel: '/k', initrd: '/i' },
   kernelArguments: ['quiet', 'us.run=redis'],
   consolePath: '/console',
+  disks: [],
 } as const;
 
 describe('judgeConsole', () => {
@@ -54,7 +56,18 @@ describe('domainXml', () => {
   it('brings no device whose memory lies outside main RAM', () => {
     const xml = domainXml(domain);
     expect(xml).toContain("<memballoon model='none'/>");
-    expect(xml).not.toMatch(/<(video|graphics|disk)/);
+    expect(xml).not.toMatch(/<(video|graphics)/);
+  });
+
+  it('has the disks it is given, and none by itself', () => {
+    expect(domainXml(domain)).not.toContain('<disk');
+    const disks = plannedDisks('g', [
+      { format: 'raw', mib: 8 },
+      { format: 'qcow2', mib: 8 },
+    ]).map(({ record }) => record);
+    const xml = domainXml({ ...domain, disks });
+    expect(xml).toMatch(/type='raw' discard='unmap'[\s\S]*g-vda\.img[\s\S]*dev='vda' bus='virtio'/);
+    expect(xml).toMatch(/type='qcow2'[\s\S]*g-vdb\.qcow2[\s\S]*dev='vdb'[\s\S]*lab-vdb/);
   });
 });
 
@@ -81,6 +94,54 @@ describe('kernelArguments', () => {
   });
 });
 
+describe('plannedDisks', () => {
+  it('names disks by their place unless told', () => {
+    const disks = plannedDisks('g', [
+      { format: 'raw', mib: 1, filesystem: 'ext4' },
+      { name: 'vdx', format: 'qcow2', mib: 2 },
+    ]);
+    expect(disks).toEqual([
+      {
+        record: {
+          name: 'vda',
+          path: '/var/lib/libvirt/images/g-vda.img',
+          format: 'raw',
+          bytes: 1 << 20,
+        },
+        filesystem: 'ext4',
+      },
+      {
+        record: {
+          name: 'vdx',
+          path: '/var/lib/libvirt/images/g-vdx.qcow2',
+          format: 'qcow2',
+          bytes: 2 << 20,
+        },
+        filesystem: undefined,
+      },
+    ]);
+  });
+
+  it.each([
+    ['a name that is no target', [{ name: '../vda', format: 'raw', mib: 1 }]],
+    ['no size', [{ format: 'raw', mib: 0 }]],
+    ['half a MiB', [{ format: 'raw', mib: 0.5 }]],
+    ['a size beyond reason', [{ format: 'raw', mib: DISK_MIB_MAX + 1 }]],
+    [
+      'the same name twice',
+      [
+        { format: 'raw', mib: 1 },
+        { name: 'vda', format: 'raw', mib: 1 },
+      ],
+    ],
+    ['too many', Array.from({ length: DISKS_MAX + 1 }, () => ({ format: 'raw', mib: 1 }) as const)],
+  ] as const)('refuses %s', (_what, disks) => {
+    expect(() => plannedDisks('g', disks)).toThrowError(
+      expect.objectContaining({ code: 'LAB_OPTION_INVALID' }),
+    );
+  });
+});
+
 describe('layout', () => {
   it.each([
     '',
@@ -99,6 +160,29 @@ describe('layout', () => {
   it('keeps the longest socket path within the 107 bytes of sun_path', () => {
     const socket = libvirtUri(checkedPrefix('abcdefghijkl'), 'a').split('socket=')[1] ?? '';
     expect(Buffer.byteLength(socket)).toBeLessThanOrEqual(107);
+  });
+});
+
+describe('parseDiskstamp', () => {
+  it('reads a report', () => {
+    const report = { writes: 1n, checks: 2n, mismatches: 3n, uptimeS: 4.5 };
+    expect(parseDiskstamp('1 2 3 4.500\n')).toEqual(report);
+  });
+});
+
+describe('parseDiskload', () => {
+  it('reads a report', () => {
+    expect(parseDiskload('1234 2.001 350.5 1200.0 2.527\n')).toEqual({
+      writes: 1234,
+      seconds: 2.001,
+      p50Us: 350.5,
+      p99Us: 1200,
+      megabytesPerSecond: 2.527,
+    });
+  });
+
+  it.each(['', 'error: /dev/vda: Input/output error\n', '1 2 3 4 5\n'])('refuses "%s"', (line) => {
+    expect(parseDiskload(line)).toBeUndefined();
   });
 });
 
