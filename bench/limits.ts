@@ -23,3 +23,20 @@ export const LITTLE_DIRTY_PAGES = 2_048;
 export const TAKEOVER_TIMEOUT_MS = 20_000;
 /** Sending 1 GiB over a veth takes under a second; a busy machine gets room. */
 export const LOOPBACK_TIMEOUT_MS = 60_000;
+
+/** A guest’s write to a disk that is mirrored to us, over the same to nbdkit’s memory plugin. */
+export const MIRRORED_LATENCY_RATIO_MAX = 1.25;
+export const MIRRORED_THROUGHPUT_RATIO_MIN = 0.8;
+/** The journal writes everything twice: half of a plain copy’s speed is all that the disk gives. */
+export const APPLY_OVER_COPY_MIN = 0.5;
+/** Bytes that travel after an outage over bytes that changed meanwhile. */
+export const RESYNC_BYTES_RATIO_MAX = 1.2;
+
+/** Between two boundaries under load, as short as a policy has them. */
+export const DISK_EPOCH_MS = 25;
+/** Outside the laboratory, which lies in memory: what must reach a disk. */
+export const REAL_DISK_DIRECTORY = '/var/tmp';
+/** nbdkit listens within 50 ms. */
+export const NBDKIT_START_TIMEOUT_MS = 10_000;
+/** From the cut cables to a primary that has noticed, and from mended ones to one that is protected again. */
+export const OUTAGE_TIMEOUT_MS = 60_000;

@@ -10,6 +10,7 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { printError, printLine } from '../src/cli/output.js';
 import * as capture from './capture.js';
+import * as disk from './disk.js';
 import { benchError } from './errors.js';
 import { type Bench, contractLine, type Table } from './harness.js';
 import { writePlot } from './plot.js';
@@ -17,7 +18,10 @@ import { printMeasured, printRows } from './print.js';
 
 const PLOTS = fileURLToPath(new URL('../../docs/benchmarks', import.meta.url));
 
-const BENCHES: Readonly<Record<string, { rows: Bench; parts: readonly string[] }>> = { capture };
+const BENCHES: Readonly<Record<string, { rows: Bench; parts: readonly string[] }>> = {
+  capture,
+  disk,
+};
 
 interface Options {
   name: string;

@@ -58,15 +58,15 @@ describe('refusals', () => {
     await expect(pair.protect('still')).rejects.toEqual(refused('AGENT_REFUSED_BY_CHECK'));
   });
 
-  it('a writable disk', async () => {
+  it('a disk that other machines may write', async () => {
     const disk = `${lab.host('a').runDir}/run/disk.raw`;
     await writeFile(disk, Buffer.alloc(1024 ** 2));
     const devices =
       `<disk type='file' device='disk'><driver name='qemu' type='raw'/>` +
-      `<source file='${disk}'/><target dev='vda' bus='virtio'/></disk>`;
+      `<source file='${disk}'/><target dev='vda' bus='virtio'/><shareable/></disk>`;
     await variant('disky', (xml) => xml.replace('</devices>', `${devices}</devices>`), 'create');
     const report = await pair.agent('a').client.check('disky');
-    expect(report.refusals).toContainEqual(refused('CHECK_WRITABLE_DISK'));
+    expect(report.refusals).toContainEqual(refused('CHECK_SHARED_DISK'));
     await expect(pair.protect('disky')).rejects.toEqual(refused('AGENT_REFUSED_BY_CHECK'));
     await lab.host('a').virsh('destroy', 'disky');
   });
@@ -161,7 +161,7 @@ describe('refusals', () => {
 
     it('that sends a truncated device state, a malformed chunk or a wrong digest: nothing is committed', async () => {
       const hello = await peer.helloFor(lab, guest);
-      const checkpoint = { digest: '0'.repeat(32), chunks: 0, addresses: [] };
+      const checkpoint = { digest: '0'.repeat(32), chunks: 0, disks: [], addresses: [] };
       const cases = [
         ['HYP_DEVICE_STATE_BAD', { type: 'deviceState', epoch: 1, payload: Buffer.from('QEVM') }],
         ['EPOCH_CHUNK_MALFORMED', { type: 'chunk', epoch: 1, payload: Buffer.alloc(4_096, 1) }],
