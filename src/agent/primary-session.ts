@@ -170,7 +170,10 @@ export class PrimarySession {
     const lastEpoch = this.#protection?.lastEpoch ?? 0;
     const link = this.#link ?? (await this.#connect(this.#guest));
     this.#link = undefined;
+    this.#sync = undefined;
+    this.#diskSync = undefined;
     const startedAtMs = performance.now();
+    let disksDoneAtMs: number | undefined;
     this.#protection = new Protection(
       {
         link,
@@ -184,7 +187,10 @@ export class PrimarySession {
       {
         log: dependencies.log,
         onDisksSyncing: (progress) => this.#onDisksSyncing(progress, startedAtMs),
-        onSyncing: (progress) => this.#onSyncing(progress, startedAtMs),
+        onSyncing: (progress) => {
+          disksDoneAtMs ??= performance.now();
+          this.#onSyncing(progress, disksDoneAtMs);
+        },
         onPauseFailed: () => {
           this.#pauseFailures += 1;
         },

@@ -3,7 +3,7 @@ import { monotonicMs } from '../clock.js';
 import type { Narrator } from '../lab/demo/demo.js';
 import { type DemoFigures, promiseKept } from '../lab/demo/figures.js';
 import { mib, ms, pc, printLine, printTable } from './output.js';
-import { progressBar } from './protect.js';
+import { progressBar } from './progress.js';
 
 export function narrator(): Narrator {
   const startMs = monotonicMs();

@@ -1,14 +1,13 @@
-import { SingleBar } from 'cli-progress';
 import type { ProtectBody } from '../agent/client.js';
 import { parseEndpoint } from '../agent/protect-request.js';
-import type { DomainStatus } from '../agent/status.js';
 import { waitProtected } from '../agent/wait-protected.js';
 import { INTERVAL_MS_DEFAULT } from '../epoch/policy.js';
 import { HEARTBEAT_DEFAULT } from '../failover/heartbeat.js';
 import { defineCommand } from './command.js';
 import { cliError } from './errors.js';
 import { EXIT } from './exit-codes.js';
-import { mib, ms, pc, printJson, printLine } from './output.js';
+import { ms, pc, printJson, printLine } from './output.js';
+import { progressBar } from './progress.js';
 
 /** `understudy protect DOMAIN --backup HOST`: returns when a failure would lose nothing any more. */
 export const protectCommand = defineCommand({
@@ -99,33 +98,5 @@ function bodyOf(options: ProtectOptions): ProtectBody {
     ...(options.heartbeatHost === undefined ? {} : { heartbeatHosts: options.heartbeatHost }),
     ...(options.stagingMib === undefined ? {} : { stagingBytes: options.stagingMib * 1024 ** 2 }),
     ...(options.unsafeFault === undefined ? {} : { faults: options.unsafeFault }),
-  };
-}
-
-/** The sync's progress, on a terminal only. */
-export function progressBar(
-  quiet: boolean,
-): { show(status: DomainStatus): void; stop(): void } | undefined {
-  if (quiet || !process.stderr.isTTY) return undefined;
-  const bar = new SingleBar({
-    format: 'sync {bar} {percentage}% | round {round} | {shipped} shipped | {rate}/s',
-    stream: process.stderr,
-    clearOnComplete: true,
-  });
-  let started = false;
-  return {
-    show: ({ sync }) => {
-      if (sync === undefined || sync.pages === 0) return;
-      const payload = {
-        round: sync.round + 1,
-        shipped: mib(sync.bytesShipped),
-        rate: mib(sync.bytesPerSecond),
-      };
-      if (!started) bar.start(sync.pages, sync.pagesDone, payload);
-      started = true;
-      bar.setTotal(sync.pages);
-      bar.update(sync.pagesDone, payload);
-    },
-    stop: () => bar.stop(),
   };
 }
