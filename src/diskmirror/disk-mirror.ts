@@ -7,6 +7,7 @@
  * gate by a process of ours that stands still.
  */
 import { randomInt } from 'node:crypto';
+import { UnderstudyError } from '../errors.js';
 import {
   type NativeBoundary,
   type NativeMirrorStats,
@@ -55,7 +56,7 @@ export interface DiskMirrorOptions {
 
 /** The way to the backup of one attempt. */
 export interface MirrorLink {
-  channel: FrameChannel;
+  channel: Pick<FrameChannel, 'sendInPlace' | 'sendMessage'>;
   term: number;
   firstEpoch: number;
   replica: ReplicaAnswer;
@@ -79,7 +80,11 @@ export class DiskMirror {
   /** The jobs were ready and nothing has interrupted them since. */
   #whole = false;
   #remembering = false;
-  #recorded = 0;
+  /** The first epoch that stands on what this target has seen; the log of earlier ones is not kept. */
+  #wholeFromEpoch = Number.POSITIVE_INFINITY;
+  #recordedEpoch = 0;
+  /** Counts targets: what an old one still has to say does not concern the present one. */
+  #targets = 0;
   #lost: Error | undefined;
   #how: DiskSyncProgress['how'] = 'copy';
 
@@ -102,12 +107,18 @@ export class DiskMirror {
     return this.#shipper?.bytes ?? 0;
   }
 
-  /** The epoch since which every write is remembered, if that is so. */
-  get remembered(): DiskPosition | undefined {
-    const { session } = this.options;
+  /** The epoch since which every write is remembered, proven, if that is so. */
+  async #remembered(): Promise<DiskPosition | undefined> {
+    const epoch = this.#recordedEpoch;
+    if (!this.#remembering || epoch < this.#wholeFromEpoch) return undefined;
+    try {
+      await this.#jobs?.prove();
+    } catch (error) {
+      this.#lose(error as Error);
+    }
     const remembers = this.#target?.stats().mode === 'remembering';
-    if (!this.#remembering || !this.#whole || !remembers) return undefined;
-    return { session, term: 0, epoch: this.#recorded };
+    if (!this.#whole || !remembers) return undefined;
+    return { session: this.options.session, term: 0, epoch };
   }
 
   /** The pause gate's reading end, or -1: the guard drains it when this process stands still. */
@@ -121,7 +132,7 @@ export class DiskMirror {
    * and each write is on its way to the backup.
    */
   async begin(link: MirrorLink, onProgress: (progress: DiskSyncProgress) => void): Promise<void> {
-    const plan = planResync(this.options.disks, link.replica, this.remembered);
+    const plan = planResync(this.options.disks, link.replica, await this.#remembered());
     this.#lost = undefined;
     if (plan.how === 'replay') this.#replay(link, onProgress);
     else await this.#mirror(link, plan, onProgress);
@@ -138,19 +149,28 @@ export class DiskMirror {
    */
   async proveEpoch(epoch: number): Promise<EpochLog[]> {
     if (this.#lost !== undefined) throw this.#lost;
-    const [logs] = await Promise.all([
-      this.#shipper?.closed(epoch) ?? Promise.resolve([]),
-      // A job that is there and ready after the pause was so during it: it could not have come back.
-      this.#jobs?.prove(),
-    ]);
-    if (this.#present().stats().interventions > 0) throw lostError('this process stood still');
+    const shipper = this.#shipper;
+    if (shipper === undefined) throw lostError('nothing is shipped');
+    // A job that is there and ready after the pause was so during it: it could not have come back.
+    const [logs] = await Promise.all([shipper.closed(epoch), this.#proveJobs()]);
     if (this.#lost !== undefined) throw this.#lost;
     return logs;
   }
 
+  /** What cannot be proven is lost: it must not be remembered as whole either. */
+  async #proveJobs(): Promise<void> {
+    try {
+      await this.#jobs?.prove();
+      if (this.#present().stats().interventions > 0) throw lostError('this process stood still');
+    } catch (error) {
+      this.#lose(error as Error);
+      throw error;
+    }
+  }
+
   /** The backup's disks hold `epoch` durably: what came until then need not be kept here any longer. */
   recorded(epoch: number): void {
-    this.#recorded = epoch;
+    this.#recordedEpoch = epoch;
     this.#target?.committed(epoch);
   }
 
@@ -171,8 +191,10 @@ export class DiskMirror {
     const target = this.#target;
     this.#jobs = undefined;
     this.#target = undefined;
+    this.#targets += 1;
     this.#whole = false;
     this.#remembering = false;
+    this.#wholeFromEpoch = Number.POSITIVE_INFINITY;
     this.#shipper?.fail(lostError('the mirror was ended'));
     try {
       await jobs?.end();
@@ -212,6 +234,7 @@ export class DiskMirror {
     if (this.#lost !== undefined) throw this.#lost;
     target.complete();
     this.#whole = true;
+    this.#wholeFromEpoch = link.firstEpoch;
   }
 
   /** Tells the target what each replica is known to hold. */
@@ -257,7 +280,8 @@ export class DiskMirror {
     });
     this.#shipper = shipper;
     shipper.run().catch((error: unknown) => {
-      if (this.#shipper === shipper) this.#lose(error as Error);
+      // A link that breaks is no mirror that breaks: what it did not carry is remembered.
+      if (this.#shipper === shipper && !isLinkError(error)) this.#lose(error as Error);
     });
   }
 
@@ -287,6 +311,7 @@ export class DiskMirror {
 
   #open(): Promise<NativeMirrorTarget> {
     const { socketPath, ownerUid, disks, spillDirectory } = this.options;
+    const number = this.#targets;
     return native.disks.openMirrorTarget({
       socketPath,
       ownerUid,
@@ -296,7 +321,9 @@ export class DiskMirror {
       spillBytesMax: LOG_SPILL_BYTES_MAX,
       rememberBytesMax: REMEMBER_BYTES_MAX,
       freezeMsMax: FREEZE_MS_MAX,
-      onTrouble: (trouble) => this.#onTrouble(trouble),
+      onTrouble: (trouble) => {
+        if (number === this.#targets) this.#onTrouble(trouble);
+      },
     });
   }
 
@@ -318,6 +345,10 @@ export class DiskMirror {
     if (this.#target === undefined) throw lostError('there is no mirror');
     return this.#target;
   }
+}
+
+function isLinkError(error: unknown): boolean {
+  return error instanceof UnderstudyError && error.code.startsWith('WIRE_');
 }
 
 function lostError(why: string): Error {

@@ -96,6 +96,17 @@ describe('a protected domain with disks', () => {
     await takeOver();
   });
 
+  it('is repaired from the beginning when its backup dies in the middle of a repair', async () => {
+    await scene.lab.host('a').virsh('blockjob', guest.name, 'vdb', '--abort');
+    await waitState('degraded', DEGRADED_TIMEOUT_MS);
+    await waitState('syncing', AGAIN_TIMEOUT_MS);
+    process.kill((await status('b')).sessionPid, 'SIGKILL');
+    await waitState('degraded', DEGRADED_TIMEOUT_MS);
+    const again = await waitState('protected', AGAIN_TIMEOUT_MS);
+    expect(again.mirror?.how).toBe('compare');
+    await takeOver();
+  });
+
   it('lets its guest go on when the session stands still, within the bound', async () => {
     const { sessionPid } = await status('a');
     process.kill(sessionPid, 'SIGSTOP');

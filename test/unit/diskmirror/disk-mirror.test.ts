@@ -1,0 +1,162 @@
+/** The mirror's memory of what its backup misses: when it may be trusted. The jobs are stood in for by an NBD client. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DiskMirror, type MirrorLink } from '../../../src/diskmirror/disk-mirror.js';
+import { DIGEST_BLOCK_BYTES_MIN } from '../../../src/diskmirror/limits.js';
+import { DIGEST_BYTES, type ReplicaAnswer } from '../../../src/diskmirror/resync-plan.js';
+import { wireError } from '../../../src/wire/errors.js';
+import { NbdClient } from './nbd-client.js';
+
+const SESSION = 'cd'.repeat(16);
+const DISK_BYTES = 1024 * 1024;
+const fresh: ReplicaAnswer = { record: { state: 'none' }, fresh: [true] };
+const whole = (epoch: number): ReplicaAnswer => ({
+  record: { state: 'consistent', position: { session: SESSION, term: 1, epoch } },
+  fresh: [false],
+});
+
+describe('a mirror whose backup is lost', () => {
+  let directory: string;
+  let mirror: DiskMirror;
+  let clients: NbdClient[];
+  let losses: Error[];
+  let jobsLive: boolean;
+  let breakLink: () => void;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'mirror-'));
+    clients = [];
+    losses = [];
+    jobsLive = true;
+    const socketPath = join(directory, 'nbd');
+    mirror = new DiskMirror({
+      domain: 'web',
+      session: SESSION,
+      disks: [{ name: 'vda', bytes: DISK_BYTES }],
+      socketPath,
+      ownerUid: 0,
+      spillDirectory: directory,
+      shiftBarrier: false,
+      startJobs: async () => {
+        const client = await NbdClient.connect(socketPath, 'vda');
+        clients.push(client);
+        jobsLive = true;
+        return {
+          ready: async () => undefined,
+          progress: async () => ({ doneBytes: 0, totalBytes: 0 }),
+          prove: async () => {
+            if (!jobsLive) throw new Error('the job is gone');
+          },
+          end: async () => client.close(),
+        };
+      },
+      onLost: (error) => losses.push(error),
+    });
+  });
+  afterEach(async () => {
+    await mirror.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  /** A backup that answers with zero digests, until its link breaks. */
+  function linkTo(replica: ReplicaAnswer, firstEpoch: number): MirrorLink {
+    let broken = false;
+    breakLink = () => {
+      broken = true;
+    };
+    return {
+      term: 1,
+      firstEpoch,
+      replica,
+      channel: {
+        sendInPlace: async () => {
+          if (broken) throw wireError('WIRE_CLOSED', 'cut');
+        },
+        sendMessage: async () => {
+          const blocks = DISK_BYTES / DIGEST_BLOCK_BYTES_MIN;
+          const digests = Buffer.alloc(blocks * DIGEST_BYTES);
+          setImmediate(() => mirror.onDigests({ disk: 0, firstBlock: 0, digests }));
+        },
+      },
+    };
+  }
+
+  const begin = (replica: ReplicaAnswer, firstEpoch: number): Promise<void> =>
+    mirror.begin(linkTo(replica, firstEpoch), () => undefined);
+
+  /** More parts than there are frames, so that a broken link is met. */
+  async function write(): Promise<void> {
+    for (let at = 0; at < 8; at += 1) {
+      await clients.at(-1)?.write(at * 65_536, Buffer.alloc(65_536, at + 1));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  const loseLink = (): Promise<void> => mirror.linkLost(wireError('WIRE_CLOSED', 'cut'));
+
+  it('remembers what it did not carry, and replays it', async () => {
+    await begin(fresh, 1);
+    mirror.recorded(1);
+    breakLink();
+    await write();
+    await loseLink();
+    expect(mirror.stats?.mode).toBe('remembering');
+    expect(losses).toEqual([]);
+    await begin(whole(1), 2);
+    expect(mirror.how).toBe('replay');
+  });
+
+  it('compares when the backup never had the mirror’s first epoch', async () => {
+    await begin(whole(7), 8);
+    expect(mirror.how).toBe('compare');
+    // What the comparison sent is lost with the link, and the replica is still at its old epoch.
+    mirror.recorded(0);
+    await loseLink();
+    await begin(whole(7), 9);
+    expect(mirror.how).toBe('compare');
+  });
+
+  it('compares when a job did not live through the outage', async () => {
+    await begin(fresh, 1);
+    mirror.recorded(1);
+    await loseLink();
+    jobsLive = false;
+    await begin(whole(1), 2);
+    expect(mirror.how).toBe('compare');
+    expect(losses).toHaveLength(1);
+  });
+
+  it('compares when a connection did not live through the outage', async () => {
+    await begin(fresh, 1);
+    mirror.recorded(1);
+    await loseLink();
+    await clients[0]?.close();
+    await expect.poll(() => losses.length).toBe(1);
+    await begin(whole(1), 2);
+    expect(mirror.how).toBe('compare');
+  });
+
+  it('compares after it could not be proven at a pause', async () => {
+    await begin(fresh, 1);
+    mirror.recorded(1);
+    jobsLive = false;
+    await expect(mirror.proveEpoch(2)).rejects.toThrow('the job is gone');
+    await loseLink();
+    expect(mirror.stats).toBeUndefined();
+    await begin(whole(1), 3);
+    expect(mirror.how).toBe('compare');
+  });
+
+  it('replays again what an earlier replay may not have brought home', async () => {
+    await begin(fresh, 1);
+    mirror.recorded(1);
+    await loseLink();
+    await begin(whole(1), 2);
+    await write();
+    await loseLink();
+    await begin(whole(1), 3);
+    expect(mirror.how).toBe('replay');
+  });
+});
