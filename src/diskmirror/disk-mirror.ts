@@ -7,7 +7,7 @@
  * gate by a process of ours that stands still.
  */
 import { randomInt } from 'node:crypto';
-import { UnderstudyError } from '../errors.js';
+import { messageOf, UnderstudyError } from '../errors.js';
 import {
   type NativeBoundary,
   type NativeMirrorStats,
@@ -309,10 +309,10 @@ export class DiskMirror {
     }
   }
 
-  #open(): Promise<NativeMirrorTarget> {
-    const { socketPath, ownerUid, disks, spillDirectory } = this.options;
+  async #open(): Promise<NativeMirrorTarget> {
+    const { domain, socketPath, ownerUid, disks, spillDirectory } = this.options;
     const number = this.#targets;
-    return native.disks.openMirrorTarget({
+    const opened = native.disks.openMirrorTarget({
       socketPath,
       ownerUid,
       disks,
@@ -325,6 +325,11 @@ export class DiskMirror {
         if (number === this.#targets) this.#onTrouble(trouble);
       },
     });
+    try {
+      return await opened;
+    } catch (cause) {
+      throw diskError('DISK_MIRROR_NOT_STARTED', messageOf(cause), { domain, cause });
+    }
   }
 
   #onTrouble({ kind, disk, reason }: NativeMirrorTrouble): void {

@@ -6,6 +6,11 @@ export const diskErrors = {
     remedy:
       'Output stays held and the mirror is started again by itself; the message says what broke it.',
   },
+  DISK_MIRROR_NOT_STARTED: {
+    meaning: 'The server that the disks’ mirrors write to could not be started on this host.',
+    remedy:
+      'See the message: the state directory must be on a local file system with room, and the run directory’s path short.',
+  },
   DISK_NO_SPACE: {
     meaning: 'The backup has too little free space for a replica of the disk.',
     remedy: 'Free space where the message says, or have replicas kept elsewhere (--replica-dir).',

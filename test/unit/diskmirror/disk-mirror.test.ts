@@ -160,3 +160,23 @@ describe('a mirror whose backup is lost', () => {
     expect(mirror.how).toBe('replay');
   });
 });
+
+it('says why a mirror cannot be started', async () => {
+  const mirror = new DiskMirror({
+    domain: 'web',
+    session: SESSION,
+    disks: [],
+    socketPath: '/proc/nowhere/nbd',
+    ownerUid: 0,
+    spillDirectory: tmpdir(),
+    shiftBarrier: false,
+    startJobs: () => Promise.reject(new Error('not reached')),
+    onLost: () => undefined,
+  });
+  const channel = { sendInPlace: async () => undefined, sendMessage: async () => undefined };
+  const link = { channel, term: 1, firstEpoch: 1, replica: { ...fresh, fresh: [] } };
+  await expect(mirror.begin(link, () => undefined)).rejects.toMatchObject({
+    code: 'DISK_MIRROR_NOT_STARTED',
+    message: expect.stringContaining('/proc/nowhere/nbd'),
+  });
+});
