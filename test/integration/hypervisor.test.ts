@@ -131,6 +131,9 @@ describe('a running guest', () => {
   });
 });
 
+/** All that a few timers and queues can add; a device's whole state is larger. */
+const SUBSECTIONS_BYTES_MAX = 1024;
+
 describe('a pause', () => {
   const sources: [string, (domain: ProtectedDomain) => Promise<PauseSource>][] = [
     ['gate', async (domain) => new GatePause(domain, { qemuUid: 0, fifoPath: '' })],
@@ -181,8 +184,8 @@ describe('a pause', () => {
       checkDeviceState(deviceState);
       bytes.add(deviceState.length);
     }
-    // The guest's devices do not change, so neither does the size of their state.
-    expect(bytes.size).toBe(1);
+    // The devices stay; optional parts of their state come and go (vmstate subsections, a timer that runs).
+    expect(Math.max(...bytes) - Math.min(...bytes)).toBeLessThan(SUBSECTIONS_BYTES_MAX);
     expect(await runState(domain)).toBe('running');
   });
 
