@@ -17,8 +17,8 @@ inline constexpr uint64_t kSlotIdleFactor = 4;
 // Pieces in which a slot is read to be judged or written again: stays in L2 between read and hash.
 inline constexpr size_t kSlotPieceBytes = 1 << 20;
 // Written bytes after which the kernel is asked to begin writing them out, so that the disk works while we do and
-// the flush at the end is short.
-inline constexpr uint64_t kWriteOutBytes = 4 << 20;
+// the flush at the end is short: with 2 MiB a transaction of 8 MiB took a quarter less time than with 4.
+inline constexpr uint64_t kWriteOutBytes = 2 << 20;
 // pwritev takes at most IOV_MAX pieces (limits.h, 1024).
 inline constexpr size_t kJoinPiecesMax = 1024;
 // One write of zeroes where the file system cannot zero a range by itself.
