@@ -170,6 +170,12 @@ export class PrimarySession {
     const lastEpoch = this.#protection?.lastEpoch ?? 0;
     const link = this.#link ?? (await this.#connect(this.#guest));
     this.#link = undefined;
+    if (this.#over) {
+      // Asked to end before there was anything that could be told so.
+      link.heartbeats.close();
+      link.channel.destroy();
+      return;
+    }
     this.#sync = undefined;
     this.#diskSync = undefined;
     const startedAtMs = performance.now();

@@ -50,6 +50,7 @@ export interface ProtectionListener {
 export class Protection {
   readonly #commits = new Commits();
   readonly #goodbye = deferred();
+  readonly #failed = deferred<never>();
   #loop: EpochLoop | undefined;
   #failure: Error | undefined;
   #goodbyeSaid: Promise<void> | undefined;
@@ -59,6 +60,7 @@ export class Protection {
     private readonly listener: ProtectionListener,
   ) {
     this.#goodbye.promise.catch(() => undefined);
+    this.#failed.promise.catch(() => undefined);
     options.link.channel.receive({
       onFrame: (frame) => this.#onFrame(frame),
       onClosed: (error) => this.fail(error ?? wireError('WIRE_CLOSED', 'the backup hung up')),
@@ -96,7 +98,11 @@ export class Protection {
     const shipper = new Shipper(guest.memory, link.channel, term);
     const firstEpoch = lastEpoch + 1;
     const { channel, replica } = link;
-    await guest.mirror.begin({ channel, term, replica, firstEpoch }, this.listener.onDisksSyncing);
+    // A first copy takes long, and does not itself notice that the link is gone.
+    await Promise.race([
+      guest.mirror.begin({ channel, term, replica, firstEpoch }, this.listener.onDisksSyncing),
+      this.#failed.promise,
+    ]);
     this.#throwIfFailed();
     const startedAtMs = performance.now();
     // Not before: where nothing differs, nothing travels.
@@ -159,6 +165,7 @@ export class Protection {
     this.#commits.fail(error);
     this.#goodbye.reject(error);
     this.#failure ??= error;
+    this.#failed.reject(error);
     this.stop();
     this.options.link.heartbeats.close();
     this.options.link.channel.destroy(error);

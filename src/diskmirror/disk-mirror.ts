@@ -220,7 +220,12 @@ export class DiskMirror {
     onProgress: (progress: DiskSyncProgress) => void,
   ): Promise<void> {
     await this.close();
+    const number = this.#targets;
     const target = await this.#open();
+    if (number !== this.#targets) {
+      await target.close();
+      throw lostError('the mirror was ended');
+    }
     this.#target = target;
     target.guardGate(this.#gateFd);
     this.#how = plan.disks.some(({ how }) => how === 'compare') ? 'compare' : 'copy';
@@ -228,9 +233,15 @@ export class DiskMirror {
     target.ship(link.firstEpoch);
     this.#startShipping(target, link);
     if (this.options.disks.length > 0) {
-      this.#jobs = await this.options.startJobs((error) => this.#lose(error));
-      await this.#untilReady(this.#jobs, onProgress);
+      const jobs = await this.options.startJobs((error) => {
+        if (number === this.#targets) this.#lose(error);
+      });
+      // Ended meanwhile: whoever began anew has jobs of his own.
+      if (number !== this.#targets) await jobs.end();
+      else this.#jobs = jobs;
+      await this.#untilReady(jobs, onProgress);
     }
+    if (number !== this.#targets) throw lostError('the mirror was ended');
     if (this.#lost !== undefined) throw this.#lost;
     target.complete();
     this.#whole = true;

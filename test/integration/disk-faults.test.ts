@@ -4,8 +4,10 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { AGENT_PORT_DEFAULT } from '../../src/agent/limits.js';
 import type { DomainStatus } from '../../src/agent/status.js';
 import { Lab } from '../../src/lab/lab.js';
+import { HOST_ADDRESSES } from '../../src/lab/layout.js';
 import type { GuestRecord } from '../../src/lab/state.js';
 import { type Scene, startScene } from './disk-steps.js';
 import {
@@ -136,6 +138,25 @@ describe('a protected domain with disks', () => {
       FREEZE_MS_MAX,
     );
     await waitTakeover(scene.pair, 'b', guest.name);
+    expect((await diskChecksAdvance(scene.witness, guest.ip)).mismatches).toBe(0n);
+  });
+
+  it('can be unprotected at any moment of a copy, and is a plain domain then', async () => {
+    const { client } = scene.pair.agent('a');
+    await client.unprotect(guest.name, false);
+    for (const waitMs of [300, 900, 1_500, 2_500]) {
+      await client.protect(guest.name, {
+        backup: { host: HOST_ADDRESSES.b.repl, port: AGENT_PORT_DEFAULT },
+      });
+      await delay(waitMs);
+      await client.unprotect(guest.name, true);
+      await scene.pair.waitFor('a', guest.name, ({ state }) => state === 'unprotected', 5_000);
+      await eventually(async () => {
+        expect(await scene.lab.host('a').virsh('dumpxml', guest.name)).not.toContain('<mirror');
+      });
+    }
+    const before = await writesDone('vda');
+    await eventually(async () => expect(await writesDone('vda')).toBeGreaterThan(before));
     expect((await diskChecksAdvance(scene.witness, guest.ip)).mismatches).toBe(0n);
   });
 

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { deferred } from '../../../src/deferred.js';
 import { DiskMirror, type MirrorLink } from '../../../src/diskmirror/disk-mirror.js';
 import { DIGEST_BLOCK_BYTES_MIN } from '../../../src/diskmirror/limits.js';
 import { DIGEST_BYTES, type ReplicaAnswer } from '../../../src/diskmirror/resync-plan.js';
@@ -24,12 +25,15 @@ describe('a mirror whose backup is lost', () => {
   let losses: Error[];
   let jobsLive: boolean;
   let breakLink: () => void;
+  /** What the next jobs are ready after. */
+  let ready: Promise<void>;
 
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), 'mirror-'));
     clients = [];
     losses = [];
     jobsLive = true;
+    ready = Promise.resolve();
     const socketPath = join(directory, 'nbd');
     mirror = new DiskMirror({
       domain: 'web',
@@ -43,13 +47,18 @@ describe('a mirror whose backup is lost', () => {
         const client = await NbdClient.connect(socketPath, 'vda');
         clients.push(client);
         jobsLive = true;
+        const ended = deferred();
+        ended.promise.catch(() => undefined);
         return {
-          ready: async () => undefined,
+          ready: () => Promise.race([ready, ended.promise]),
           progress: async () => ({ doneBytes: 0, totalBytes: 0 }),
           prove: async () => {
             if (!jobsLive) throw new Error('the job is gone');
           },
-          end: async () => client.close(),
+          end: async () => {
+            ended.reject(new Error('ended'));
+            await client.close();
+          },
         };
       },
       onLost: (error) => losses.push(error),
@@ -147,6 +156,21 @@ describe('a mirror whose backup is lost', () => {
     expect(mirror.stats).toBeUndefined();
     await begin(whole(1), 3);
     expect(mirror.how).toBe('compare');
+  });
+
+  it('begins anew in the middle of a first copy', async () => {
+    ready = new Promise(() => undefined);
+    const first = begin(fresh, 1);
+    first.catch(() => undefined);
+    await expect.poll(() => clients.length).toBe(1);
+    await loseLink();
+    await expect(first).rejects.toThrow();
+    ready = Promise.resolve();
+    await begin(whole(0), 2);
+    expect(mirror.how).toBe('compare');
+    mirror.recorded(2);
+    await loseLink();
+    expect(mirror.stats?.mode).toBe('remembering');
   });
 
   it('replays again what an earlier replay may not have brought home', async () => {
