@@ -13,6 +13,7 @@ import { DIGESTS_PER_FRAME } from '../diskmirror/limits.js';
 import { findReplicas, makeReplicas, type ReplicaFile } from '../diskmirror/replica-files.js';
 import type { ReplicaAnswer } from '../diskmirror/resync-plan.js';
 import { messageOf } from '../errors.js';
+import type { ReplicaDisk } from '../hypervisor/replica-disks.js';
 import { type NativeDiskStore, native } from '../native.js';
 import type { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
@@ -33,6 +34,7 @@ export interface BackupDisksOptions {
 
 export class BackupDisks {
   readonly receiver: DiskReceiver;
+  #isLive = false;
 
   private constructor(
     private readonly store: NativeDiskStore,
@@ -102,8 +104,8 @@ export class BackupDisks {
   }
 
   /** For the standby's XML. */
-  get standbyDisks(): { name: string; path: string; block: boolean }[] {
-    return this.files.map(({ name, path, block }) => ({ name, path, block }));
+  get standbyDisks(): readonly ReplicaDisk[] {
+    return this.files;
   }
 
   /** Answers `compareDisks`, frame by frame. */
@@ -132,11 +134,13 @@ export class BackupDisks {
   /** From now on a guest writes to the disks: nothing is ever applied to them again. */
   async goLive(term: number, epoch: number): Promise<void> {
     await this.store.goLive({ session: this.hello.session, term, epoch });
+    this.#isLive = true;
     await this.store.close();
   }
 
-  /** Keeps what is committed; the files stay. */
+  /** Keeps what is committed; the files stay. Nothing is left to do once a guest has them. */
   async close(log: Log): Promise<void> {
+    if (this.#isLive) return;
     try {
       await this.finish();
     } catch (error) {
@@ -165,9 +169,8 @@ async function openStore(
     });
   if (!same) await discard(journalDirectory);
   await mkdir(dirname(journalDirectory), { recursive: true, mode: 0o700 });
-  const disks = files.map(({ path, bytes }) => ({ path, bytes }));
   try {
-    return await native.disks.openStore({ journalDirectory, disks });
+    return await native.disks.openStore({ journalDirectory, disks: files });
   } catch (cause) {
     const damaged = (cause as NodeJS.ErrnoException).code === 'JOURNAL_DAMAGED';
     const message = `${journalDirectory}: ${messageOf(cause)}`;

@@ -3,7 +3,7 @@
  * the heartbeat paths. What it returns is connected and agreed, or a typed error was thrown.
  */
 import type { ReplicaAnswer } from '../diskmirror/resync-plan.js';
-import { messageOf, UnderstudyError } from '../errors.js';
+import { messageOf, type UnderstudyError } from '../errors.js';
 import { HeartbeatPaths } from '../failover/heartbeat-paths.js';
 import type { DomainDescription } from '../hypervisor/description.js';
 import { connectChannel, type FrameChannel } from '../wire/channel.js';
@@ -17,6 +17,7 @@ import {
   PROTOCOL_VERSIONS,
 } from '../wire/messages.js';
 import { PATIENCE, PREPARE_TIMEOUT_MS } from './limits.js';
+import { refusalOf } from './refusal.js';
 import type { PrimaryConfig } from './session-config.js';
 
 export interface LinkRequest {
@@ -165,9 +166,7 @@ function throwIfRefused(frame: Frame): void {
   if (frame.type === 'superseded') {
     throw wireError('WIRE_STALE_TERM', `the backup acted on term ${frame.term}`);
   }
-  if (frame.type !== 'refuse') return;
-  const { code, message, remedy } = decodeMessage('refuse', frame.payload);
-  throw new UnderstudyError(code, `the backup refused: ${message}`, remedy);
+  if (frame.type === 'refuse') throw refusalOf(frame, 'the backup refused');
 }
 
 function unexpected(frame: Frame): UnderstudyError {

@@ -21,6 +21,7 @@ import { BackupDisks } from './backup-disks.js';
 import { BackupStandby } from './backup-standby.js';
 import { CHUNK_BUFFERS_KEPT, PATIENCE } from './limits.js';
 import type { Log } from './log.js';
+import { refuse } from './refusal.js';
 import type { DiskStatus, Reason, ReplicaSummary } from './status.js';
 
 export interface BackupPeerListener {
@@ -55,8 +56,6 @@ export class BackupPeer {
   readonly heartbeats: HeartbeatPaths;
   readonly #receiver: ReplicaReceiver;
   #promoting = false;
-  /** The disks are the guest’s. */
-  #isLive = false;
 
   private constructor(
     private readonly channel: FrameChannel,
@@ -146,7 +145,6 @@ export class BackupPeer {
     }
     const applyMs = monotonicMs() - startedAtMs;
     await this.disks?.goLive(term, committed.epoch);
-    this.#isLive = true;
     const liveMs = monotonicMs() - startedAtMs - applyMs;
     const { deviceState, addresses } = committed;
     const { phasesMs, resumedAtMs } = await this.standby.promote(deviceState, addresses);
@@ -174,9 +172,7 @@ export class BackupPeer {
 
   /** Tells the primary, if it is still connected, why this host gives up. */
   async sayFailed(reason: Reason): Promise<void> {
-    if (this.channel.isClosed) return;
-    await this.channel.sendMessage('refuse', 'refuse', reason, { term: this.listener.term });
-    this.channel.end();
+    if (!this.channel.isClosed) await refuse(this.channel, reason, this.listener.term);
   }
 
   async destroy(): Promise<void> {
@@ -185,7 +181,7 @@ export class BackupPeer {
     this.#receiver.discardIncomplete();
     await this.#receiver.finishApplying().catch(() => undefined);
     await this.standby.destroy();
-    if (!this.#isLive) await this.disks?.close(this.listener.log);
+    await this.disks?.close(this.listener.log);
   }
 
   #onFrame(frame: Frame): void | Promise<void> {

@@ -2,14 +2,14 @@
  * Everything that must be so before a domain is protected: what the hypervisor says, whether output can be
  * held, and whether the backup, if one is named, has room for the disks.
  */
-import { diskErrors } from '../diskmirror/errors.js';
-import { messageOf, UnderstudyError } from '../errors.js';
+import { UnderstudyError } from '../errors.js';
 import type { CheckReport } from '../hypervisor/check.js';
 import { refusal } from '../hypervisor/check-codes.js';
 import type { Hypervisor } from '../hypervisor/connection.js';
 import { inspectDomain } from '../hypervisor/inspect.js';
 import { holderBackend } from '../netbuffer/holder.js';
 import { askReport } from './copies.js';
+import { type Reason, reasonOf } from './status.js';
 
 export interface Endpoint {
   host: string;
@@ -18,7 +18,7 @@ export interface Endpoint {
 
 /** A refusal may come from the backup, with a code of its own. */
 export interface FullReport extends Omit<CheckReport, 'refusals'> {
-  refusals: { code: string; message: string; remedy: string }[];
+  refusals: Reason[];
 }
 
 /** Every reason at once. @throws LIBVIRT_NO_DOMAIN and what asking libvirt throws */
@@ -44,15 +44,9 @@ async function askBackup(
     const { mirrored } = await inspectDomain(await hypervisor.domain(domain));
     const disks = mirrored.map(({ name, bytes }) => ({ name, bytes }));
     const { refusals } = await askReport(backup, domain, disks);
-    return refusals.map(({ code, message }) => ({
-      code,
-      message: `on ${backup.host}: ${message}`,
-      remedy: Object.hasOwn(diskErrors, code)
-        ? diskErrors[code as keyof typeof diskErrors].remedy
-        : 'Look at the log of the backup’s agent.',
-    }));
+    return refusals.map((one) => ({ ...one, message: `on ${backup.host}: ${one.message}` }));
   } catch (error) {
     if (!(error instanceof UnderstudyError)) throw error;
-    return [{ code: error.code, message: messageOf(error), remedy: error.remedy }];
+    return [reasonOf(error)];
   }
 }

@@ -2,8 +2,8 @@
  * What this host holds of a domain, also when no session runs for it, and how that compares with the other host:
  * after both were down, an operator must know whose disks are newer.
  */
-import type { DiskRecords } from '../diskmirror/disk-record.js';
-import { newerCopy } from '../diskmirror/newer-copy.js';
+import type { DiskRecords, DisksOnHost } from '../diskmirror/disk-record.js';
+import { type Copy, newerCopy } from '../diskmirror/newer-copy.js';
 import { findReplicas } from '../diskmirror/replica-files.js';
 import { messageOf, UnderstudyError } from '../errors.js';
 import type { TermStore } from '../failover/term-store.js';
@@ -17,7 +17,8 @@ import {
   type Message,
   PROTOCOL_VERSIONS,
 } from '../wire/messages.js';
-import type { Copies, CopyReport, DomainStatus } from './status.js';
+import { refusalOf } from './refusal.js';
+import { type Copies, type DomainStatus, type Reason, reasonOf } from './status.js';
 
 export interface Holdings {
   terms: TermStore;
@@ -26,7 +27,7 @@ export interface Holdings {
 }
 
 /** From durable records alone; nothing is changed. */
-export async function copyHere(holdings: Holdings, domain: string): Promise<CopyReport> {
+async function copyHere(holdings: Holdings, domain: string): Promise<Copy> {
   const { term, ours } = await holdings.terms.read(domain);
   const { state, position } = native.disks.readRecord(holdings.disks.journalDirectory(domain));
   return { term, ours, record: { state, ...(position === undefined ? {} : { position }) } };
@@ -57,9 +58,8 @@ export async function askReport(
     );
     const frame = await channel.next(HELLO_TIMEOUT_MS);
     if (frame.type === 'welcome') return decodeMessage('reported', frame.payload);
-    if (frame.type !== 'refuse') throw wireError('WIRE_UNEXPECTED', `${frame.type} for a report`);
-    const { code, message, remedy } = decodeMessage('refuse', frame.payload);
-    throw new UnderstudyError(code, `${agent.host} refused: ${message}`, remedy);
+    if (frame.type === 'refuse') throw refusalOf(frame, `${agent.host} refused`);
+    throw wireError('WIRE_UNEXPECTED', `${frame.type} for a report`);
   } finally {
     channel.destroy();
   }
@@ -70,8 +70,9 @@ export async function statusWithoutSession(
   holdings: Holdings,
   domain: string,
 ): Promise<DomainStatus | undefined> {
-  const copies = await compareCopies(holdings, domain);
-  if (copies === undefined) return undefined;
+  const known = await holdings.disks.read(domain);
+  if (known === undefined) return undefined;
+  const copies = await compareCopies(holdings, known);
   const { here, peer } = copies;
   return {
     domain,
@@ -81,22 +82,19 @@ export async function statusWithoutSession(
     peer,
     since: new Date().toISOString(),
     sessionPid: 0,
-    disks: (await holdings.disks.read(domain))?.disks ?? [],
+    disks: known.disks,
     copies,
   };
 }
 
-/** Undefined when this host knows nothing of the domain's disks. */
-export async function compareCopies(
+async function compareCopies(
   holdings: Holdings,
-  domain: string,
-): Promise<Copies | undefined> {
-  const known = await holdings.disks.read(domain);
-  if (known === undefined) return undefined;
+  { domain, peer: { host, port } }: DisksOnHost,
+): Promise<Copies> {
   const here = await copyHere(holdings, domain);
-  const peer = `${known.peer.host}:${known.peer.port}`;
+  const peer = `${host}:${port}`;
   try {
-    const { term, ours, record } = await askReport(known.peer, domain, []);
+    const { term, ours, record } = await askReport({ host, port }, domain, []);
     const there = { term, ours, record };
     return { here, there, peer, newer: newerCopy(here, there) };
   } catch (error) {
@@ -109,12 +107,12 @@ async function refusals(
   { disks: records, replicaDir }: Holdings,
   domain: string,
   disks: readonly CarriedDisk[],
-): Promise<{ code: string; message: string }[]> {
+): Promise<Reason[]> {
   try {
     await findReplicas({ domain, disks, replicaDir, known: await records.read(domain) });
     return [];
   } catch (error) {
     if (!(error instanceof UnderstudyError)) throw error;
-    return [{ code: error.code, message: error.message }];
+    return [reasonOf(error)];
   }
 }

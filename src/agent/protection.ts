@@ -15,17 +15,17 @@ import { fixedPolicy } from '../epoch/policy.js';
 import type { EpochRecords } from '../epoch/records.js';
 import { Shipper } from '../epoch/shipper.js';
 import { type SyncProgress, syncMemory } from '../epoch/sync.js';
-import { messageOf, UnderstudyError } from '../errors.js';
+import { messageOf } from '../errors.js';
 import { checkDeviceState } from '../hypervisor/device-state.js';
 import { native } from '../native.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
 import { RECORDED_BYTES } from '../wire/limits.js';
-import { decodeMessage } from '../wire/messages.js';
 import type { BackupLink } from './backup-link.js';
 import { GOODBYE_TIMEOUT_MS } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import type { PrimaryGuest } from './primary-guest.js';
+import { refusalOf } from './refusal.js';
 
 export interface ProtectionOptions {
   link: BackupLink;
@@ -221,11 +221,9 @@ export class Protection {
       case 'diskDigests':
         mirror.onDigests(decodeDigests(frame.payload));
         return;
-      case 'refuse': {
-        const { code, message, remedy } = decodeMessage('refuse', frame.payload);
-        this.fail(new UnderstudyError(code, `the backup: ${message}`, remedy));
+      case 'refuse':
+        this.fail(refusalOf(frame, 'the backup'));
         return;
-      }
       case 'goodbye':
         this.#goodbye.resolve();
         return;

@@ -7,6 +7,7 @@ import type { Frame } from '../wire/frames.js';
 import { HELLO_TIMEOUT_MS } from '../wire/limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import { refuse } from './refusal.js';
+import { reasonOf } from './status.js';
 
 export interface HelloHandler {
   /** A typed error thrown here is sent to the peer as the refusal. */
@@ -63,6 +64,6 @@ async function greet(channel: FrameChannel, handler: HelloHandler, log: Log): Pr
     if (error instanceof UnderstudyError && error.code === 'WIRE_STALE_TERM') {
       await channel.send({ type: 'superseded', epoch: 0, term: handler.term() });
       channel.end();
-    } else await refuse(channel, error, handler.term());
+    } else await refuse(channel, reasonOf(error), handler.term());
   }
 }

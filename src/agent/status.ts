@@ -1,10 +1,10 @@
 /** The documented shape of a domain's status: what `understudy status --json` prints per domain. */
 import { monotonicMs } from '../clock.js';
+import type { Copy } from '../diskmirror/newer-copy.js';
 import type { EpochRecords, Spread } from '../epoch/records.js';
 import type { SyncProgress } from '../epoch/sync.js';
 import { UnderstudyError } from '../errors.js';
 import type { Role, State } from '../failover/states.js';
-import type { DiskRecord } from '../wire/messages.js';
 
 export interface Reason {
   code: string;
@@ -82,18 +82,10 @@ export interface MirrorStatus {
   backPressureMs: number;
 }
 
-/** What a host holds of a domain that no session of it runs for. */
-export interface CopyReport {
-  term: number;
-  /** That term is the host’s to run the domain under: its disks are at least as new as any other’s of that term. */
-  ours: boolean;
-  record: DiskRecord;
-}
-
 export interface Copies {
-  here: CopyReport;
+  here: Copy;
   /** The other host’s, or why it is not known. */
-  there: CopyReport | { unknown: string };
+  there: Copy | { unknown: string };
   peer: string;
   /** Whose disks are newer; `unknown` while the other host cannot be asked. */
   newer: 'here' | 'there' | 'same' | 'unknown';

@@ -1,4 +1,5 @@
-import type { CopyReport, DomainStatus, MirrorStatus } from '../agent/status.js';
+import type { DomainStatus, MirrorStatus } from '../agent/status.js';
+import type { Copy } from '../diskmirror/newer-copy.js';
 import { defineCommand } from './command.js';
 import { EXIT } from './exit-codes.js';
 import { mib, ms, pc, printJson, printLine, printTable } from './output.js';
@@ -160,7 +161,7 @@ function copyRows({ copies }: DomainStatus): [string, string][] {
   ];
 }
 
-function copyWords({ term, ours, record }: CopyReport): string {
+function copyWords({ term, ours, record }: Copy): string {
   if (ours) return `ran the domain in term ${term}`;
   const { state, position } = record;
   const where = position === undefined ? '' : `, epoch ${position.epoch} of term ${position.term}`;

@@ -1,9 +1,10 @@
 /** Which of two hosts has the newer disks of a domain. Pure. */
 import type { DiskRecord } from '../wire/messages.js';
 
+/** What a host holds of a domain. */
 export interface Copy {
   term: number;
-  /** That term is the host’s to run the domain under. */
+  /** That term is the host’s to run the domain under: its disks are at least as new as any other’s of that term. */
   ours: boolean;
   record: DiskRecord;
 }

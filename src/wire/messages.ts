@@ -63,6 +63,12 @@ const heartbeatPolicySchema = z.object({
   missedMax: z.number().int().min(2).max(100),
 });
 
+const refusal = z.object({
+  code: z.string().max(100),
+  message: z.string().max(10_000),
+  remedy: z.string().max(10_000),
+});
+
 export const messageSchemas = {
   /** What every HELLO says first: what the connection is for. */
   purpose: z.object({ purpose: z.enum(['prepare', 'checkpoints', 'heartbeat', 'report']) }),
@@ -127,15 +133,9 @@ export const messageSchemas = {
     ours: z.boolean(),
     record: diskRecordSchema,
     /** Why replicas of the disks that were asked for could not be kept there. */
-    refusals: z
-      .array(z.object({ code: z.string().max(100), message: z.string().max(10_000) }))
-      .max(100),
+    refusals: z.array(refusal).max(100),
   }),
-  refuse: z.object({
-    code: z.string().max(100),
-    message: z.string().max(10_000),
-    remedy: z.string().max(10_000),
-  }),
+  refuse: refusal,
   checkpoint: z.object({
     /** XXH3-128 over the chunks in order, then the device state. */
     digest: z.string().length(32),
