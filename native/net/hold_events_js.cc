@@ -7,24 +7,31 @@
 namespace understudy {
 
 struct HoldEventsJs::Event {
-  enum class Kind { kWaiting, kTrouble, kReleased, kReleaseLost };
+  enum class Kind { kWaiting, kFilling, kTrouble, kReleased, kReleaseFailed };
   Kind kind;
   uint64_t id = 0;
   uint64_t frames = 0;
-  const char* trouble = "";
+  // The kind of a trouble, the code of a release that failed.
+  const char* word = "";
   std::string reason{};
 };
 
 struct HoldEventsJs::State {
   Napi::FunctionReference on_waiting;
+  Napi::FunctionReference on_filling;
   Napi::FunctionReference on_trouble;
   std::map<uint64_t, Napi::Promise::Deferred> releases;
   uint64_t next_id = 1;
   Channel channel;
 };
 
-HoldEventsJs::HoldEventsJs(Napi::Env env, Napi::Function on_waiting, Napi::Function on_trouble)
-    : state_(new State{Napi::Persistent(on_waiting), Napi::Persistent(on_trouble), {}, 1, {}}),
+HoldEventsJs::HoldEventsJs(Napi::Env env, const Listener& listener)
+    : state_(new State{Napi::Persistent(listener.on_waiting),
+                       Napi::Persistent(listener.on_filling),
+                       Napi::Persistent(listener.on_trouble),
+                       {},
+                       1,
+                       {}}),
       channel_(Channel::New(env, "understudy output hold", 0, 1, state_,
                             [](Napi::Env, void*, State* state) { delete state; })) {
   state_->channel = channel_;
@@ -32,6 +39,8 @@ HoldEventsJs::HoldEventsJs(Napi::Env env, Napi::Function on_waiting, Napi::Funct
 }
 
 void HoldEventsJs::Waiting() { Send(new Event{Event::Kind::kWaiting}); }
+
+void HoldEventsJs::Filling() { Send(new Event{Event::Kind::kFilling}); }
 
 void HoldEventsJs::Trouble(const char* kind, std::string reason) {
   Send(new Event{Event::Kind::kTrouble, 0, 0, kind, std::move(reason)});
@@ -41,7 +50,9 @@ void HoldEventsJs::Released(uint64_t id, uint64_t frames) {
   Send(new Event{Event::Kind::kReleased, id, frames});
 }
 
-void HoldEventsJs::ReleaseLost(uint64_t id) { Send(new Event{Event::Kind::kReleaseLost, id}); }
+void HoldEventsJs::ReleaseFailed(uint64_t id, const char* code, std::string reason) {
+  Send(new Event{Event::Kind::kReleaseFailed, id, 0, code, std::move(reason)});
+}
 
 void HoldEventsJs::Send(Event* event) {
   // Refused only while the environment shuts down, when nobody is left to listen.
@@ -72,15 +83,18 @@ void HoldEventsJs::Deliver(Napi::Env env, Napi::Function, State* state, Event* r
       case Event::Kind::kWaiting:
         state->on_waiting.Call({});
         return;
+      case Event::Kind::kFilling:
+        state->on_filling.Call({});
+        return;
       case Event::Kind::kTrouble: {
         Napi::Object trouble = Napi::Object::New(env);
-        trouble.Set("kind", event->trouble);
+        trouble.Set("kind", event->word);
         trouble.Set("reason", event->reason);
         state->on_trouble.Call({trouble});
         return;
       }
       case Event::Kind::kReleased:
-      case Event::Kind::kReleaseLost: {
+      case Event::Kind::kReleaseFailed: {
         const auto found = state->releases.find(event->id);
         if (found == state->releases.end()) return;
         const Napi::Promise::Deferred deferred = found->second;
@@ -89,8 +103,7 @@ void HoldEventsJs::Deliver(Napi::Env env, Napi::Function, State* state, Event* r
         if (event->kind == Event::Kind::kReleased) {
           deferred.Resolve(Napi::Number::New(env, static_cast<double>(event->frames)));
         } else {
-          const CodedError lost("HOLD_CLOSED", "the output hold was closed before the release was done");
-          deferred.Reject(ToJsError(env, lost).Value());
+          deferred.Reject(ToJsError(env, CodedError(event->word, event->reason)).Value());
         }
         return;
       }

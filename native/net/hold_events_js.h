@@ -1,4 +1,4 @@
-// Carries the holder's events from its threads to JavaScript, in order, and settles the
+// Carries a hold's events from its threads to JavaScript, in order, and settles the
 // promises of releases. Does not keep the process alive, except while a release is under way.
 #pragma once
 
@@ -9,19 +9,26 @@
 #include <memory>
 #include <string>
 
-#include "tap_holder.h"
+#include "hold_events.h"
 
 namespace understudy {
 
 class HoldEventsJs : public HoldEvents {
  public:
-  HoldEventsJs(Napi::Env env, Napi::Function on_waiting, Napi::Function on_trouble);
+  // What `NativeHoldListener` declares.
+  struct Listener {
+    Napi::Function on_waiting;
+    Napi::Function on_filling;
+    Napi::Function on_trouble;
+  };
+  HoldEventsJs(Napi::Env env, const Listener& listener);
 
   // From any thread.
   void Waiting() override;
+  void Filling() override;
   void Trouble(const char* kind, std::string reason) override;
   void Released(uint64_t id, uint64_t frames) override;
-  void ReleaseLost(uint64_t id) override;
+  void ReleaseFailed(uint64_t id, const char* code, std::string reason) override;
 
   // From the JavaScript thread: a new promise and the id that settles it.
   struct Promise {

@@ -22,6 +22,11 @@ inline constexpr size_t kArenaSpareChunksMax = 16;
 inline constexpr int kReadTapQueueFrames = 10'000;
 // Frames read, or written, before the thread looks at its other duty.
 inline constexpr int kBatchFrames = 64;
+// The same in bytes: what has been read should still be in the second-level cache when it is written
+// (64 GSO frames are 4 MiB).
+inline constexpr size_t kBatchBytes = 128 * 1024;
+// Rounds of reading and writing before the thread asks epoll what else there is.
+inline constexpr int kForwardRounds = 16;
 // At a boundary the tap is read until empty, but never for ever: what is left after twice the
 // kernel's queue counts to the next epoch, where it is held longer, never shorter.
 inline constexpr int kBoundaryFramesMax = 2 * kReadTapQueueFrames;
@@ -34,5 +39,42 @@ inline constexpr int kWriteRetryMs = 1;
 inline constexpr size_t kLearnedAddressesMax = 32;
 // More addresses than one guest can have been learned with.
 inline constexpr size_t kAnnouncedAddressesMax = 256;
+
+// The largest request: a filter with its action, about 250 bytes.
+inline constexpr size_t kRtnlRequestBytesMax = 1024;
+// The kernel sends lists in pieces of at most 32 KiB (NETLINK's max_recvmsg_len).
+inline constexpr size_t kRtnlReplyBytesMax = 32 * 1024;
+// A list that changes while it is read is read again this often.
+inline constexpr int kRtnlListAttemptsMax = 5;
+// One notice about an interface: up to about 2 KiB, more where it has many statistics.
+inline constexpr size_t kRtnlNoticeBytesMax = 16 * 1024;
+// Interfaces that one hold watches: tap, IFB or two taps, and room.
+inline constexpr size_t kWatchedLinksMax = 8;
+
+// The IFB's queue between plug and bridge. It stops the plug when it is full, so nothing is lost; this is how
+// many released frames the bridge takes at a stretch.
+inline constexpr uint32_t kIfbQueueFrames = 1'000;
+// Between two looks at the plug while output waits: at 10 Gb/s, 6 MB of a 64 MB limit.
+inline constexpr int kPlugLookMs = 5;
+// Between two looks while released frames are on their way out of the plug.
+inline constexpr int kPlugDrainLookMs = 1;
+// Released frames leave as fast as the bridge takes them: 65,536 of them in well under a second. One that
+// lets nothing go for so long has lost its count and is replaced.
+inline constexpr int kPlugStuckMsMax = 1'000;
+// Without progress for this long the plug is started again (a missed start of its queue).
+inline constexpr int kPlugKickMs = 20;
+// All that is held leaves before the hold ends; then the bridge has it.
+inline constexpr int kPlugDrainMsMax = 5'000;
+// Passing ends when the plug is found empty; a busy one is looked at this often before it is replaced.
+inline constexpr int kPlugStopAttemptsMax = 20;
+// Times that a hold is put back when it is changed again while it is being put back.
+inline constexpr int kPlugRepairAttemptsMax = 5;
+// A scratch packet is held and let go within microseconds.
+inline constexpr int kPlugProbeMsMax = 1'000;
+inline constexpr uint32_t kPlugProbeLimitBytes = 64 * 1024;
+// What is looked at of a guest's frame: enough for the addresses of IPv6.
+inline constexpr size_t kWatchedFrameBytes = 96;
+// Frames taken from the packet socket at one look: more than its smallest buffer has room for.
+inline constexpr int kWatchedFramesMax = 16;
 
 }  // namespace understudy

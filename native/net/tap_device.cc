@@ -12,6 +12,7 @@
 
 #include "../common/async.h"
 #include "limits.h"
+#include "silence_ipv6.h"
 
 // Since Linux 6.2; older headers lack them, older kernels refuse them.
 #ifndef TUN_F_USO4
@@ -39,20 +40,6 @@ void ConfigureInterface(unsigned long what, ifreq* request, const char* syscall)
   const int error = errno;
   close(control);
   if (result < 0) throw SyscallError(syscall, error, request->ifr_name);
-}
-
-// Router solicitations and multicast reports of the host would look like the guest's output.
-void SilenceIpv6(const std::string& name) {
-  const std::string path = "/proc/sys/net/ipv6/conf/" + name + "/disable_ipv6";
-  const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  if (fd < 0) {
-    if (errno == ENOENT) return;  // a kernel without IPv6
-    throw SyscallError("open", errno, path);
-  }
-  const ssize_t written = write(fd, "1", 1);
-  const int error = errno;
-  close(fd);
-  if (written != 1) throw SyscallError("write", error, path);
 }
 
 // The widest set the kernel takes; what the reading tap does not take, the kernel segments.

@@ -36,6 +36,7 @@ void Watch(int epoll_fd, int fd) {
 TapHolder::TapHolder(const Options& options, std::shared_ptr<HoldEvents> events)
     : limit_packets_(options.limit_packets),
       limit_bytes_(options.limit_bytes),
+      tap_(options.tap),
       events_(std::move(events)),
       read_tap_(options.read_tap),
       bridge_tap_(options.bridge_tap),
@@ -70,7 +71,9 @@ void TapHolder::Close() {
   Wake();
   thread_.join();
   std::lock_guard lock(mutex_);
-  for (const PendingRelease& release : pending_) events_->ReleaseLost(release.id);
+  for (const PendingRelease& release : pending_) {
+    events_->ReleaseFailed(release.id, "HOLD_CLOSED", "the output hold was closed before the release was done");
+  }
   pending_.clear();
   read_tap_.Close();
   bridge_tap_.Close();
@@ -94,19 +97,35 @@ void TapHolder::Run() {
     const int wait_ms = written == Written::kMoreLeft    ? 0
                         : written == Written::kRetryLater ? kWriteRetryMs
                                                           : -1;
-    epoll_event events[2];
-    const int ready = epoll_wait(epoll_fd_, events, 2, wait_ms);
+    epoll_event events[3];
+    const int ready = epoll_wait(epoll_fd_, events, 3, wait_ms);
+    bool readable = false;
     for (int i = 0; i < ready; i++) {
-      if (events[i].data.fd == wake_fd_) {
+      if (events[i].data.fd == read_tap_.fd()) {
+        readable = true;
+      } else if (events[i].data.fd != wake_fd_) {
+        LookAtTap();
+      } else {
         uint64_t count;
         [[maybe_unused]] const ssize_t got = read(wake_fd_, &count, sizeof count);
-      } else {
-        std::lock_guard lock(mutex_);
-        ReadLocked(kBatchFrames);
       }
     }
-    written = WriteSome();
+    written = readable ? Forward() : WriteSome();
   }
+}
+
+TapHolder::Written TapHolder::Forward() {
+  Written written = Written::kNothingLeft;
+  for (int round = 0; round < kForwardRounds && !stopping_; round++) {
+    bool more;
+    {
+      std::lock_guard lock(mutex_);
+      more = ReadLocked({.frames = kBatchFrames, .bytes = kBatchBytes});
+    }
+    written = WriteSome();
+    if (!more || written == Written::kRetryLater) break;
+  }
+  return written;
 }
 
 void TapHolder::OnEpochClosed(uint64_t closed_epoch) {
@@ -114,7 +133,7 @@ void TapHolder::OnEpochClosed(uint64_t closed_epoch) {
   // An epoch that was closed before (a capture that is tried again) moves nothing: frames since
   // then stay with the later epoch.
   if (closed_ || closed_epoch < open_epoch_) return;
-  ReadLocked(kBoundaryFramesMax);
+  ReadLocked(kBoundaryBatch);
   open_epoch_ = closed_epoch + 1;
   waiting_told_ = false;
 }
@@ -130,6 +149,7 @@ void TapHolder::Release(uint64_t epoch, uint64_t id) {
     }
     releasable_end_ = std::max(releasable_end_, epoch + 1);
     overflow_told_ = false;
+    filling_told_ = false;
     pending_.push_back({epoch, id, 0});
   }
   Wake();
@@ -140,11 +160,12 @@ size_t TapHolder::DropAll() {
   {
     std::lock_guard lock(mutex_);
     RequireOpenLocked();
-    ReadLocked(kBoundaryFramesMax);
+    ReadLocked(kBoundaryBatch);
     dropped = arena_.Clear(writing_);
     totals_.dropped_packets += dropped;
     waiting_told_ = false;
     overflow_told_ = false;
+    filling_told_ = false;
   }
   Wake();  // releases that waited for these frames are done
   return dropped;
@@ -155,9 +176,75 @@ void TapHolder::SetPassing(bool passing) {
     std::lock_guard lock(mutex_);
     RequireOpenLocked();
     passing_ = passing;
+    pass_until_ns_ = 0;
     if (!passing_ && !arena_.empty()) TellWaitingLocked();
   }
   Wake();
+}
+
+void TapHolder::PassUntil(uint64_t deadline_ns) {
+  {
+    std::lock_guard lock(mutex_);
+    RequireOpenLocked();
+    passing_ = false;
+    pass_until_ns_ = deadline_ns;
+  }
+  Wake();
+}
+
+void TapHolder::WatchTap(bool watching) {
+  std::lock_guard watch_lock(watch_mutex_);
+  {
+    std::lock_guard lock(mutex_);
+    RequireOpenLocked();
+  }
+  if (!watching) {
+    // Closing its descriptor takes it out of epoll.
+    watch_.reset();
+  } else {
+    if (!watch_) {
+      auto watch = std::make_unique<SplitPortWatch>(
+          SplitPortWatch::Names{tap_, read_tap_.name(), bridge_tap_.name()});
+      Watch(epoll_fd_, watch->fd());
+      watch_ = std::move(watch);
+    }
+    const SplitPortWatch::Finding finding = watch_->Look();
+    if (finding.verdict != SplitPortWatch::Verdict::kIntact) throw CodedError("HOLD_LOST", finding.reason);
+  }
+  {
+    std::lock_guard lock(mutex_);
+    unheld_ = false;
+  }
+  Wake();
+}
+
+void TapHolder::LookAtTap() {
+  std::lock_guard watch_lock(watch_mutex_);
+  if (!watch_) return;
+  SplitPortWatch::Finding finding;
+  try {
+    finding = watch_->Look();
+  } catch (const std::exception& failure) {
+    // What cannot be seen is not held.
+    finding = {SplitPortWatch::Verdict::kUnheld, failure.what()};
+  }
+  std::lock_guard lock(mutex_);
+  FoundLocked(finding);
+}
+
+void TapHolder::FoundLocked(const SplitPortWatch::Finding& finding) {
+  switch (finding.verdict) {
+    case SplitPortWatch::Verdict::kIntact:
+      return;
+    case SplitPortWatch::Verdict::kFailed:
+      TapFailedLocked(finding.reason);
+      return;
+    case SplitPortWatch::Verdict::kUnheld:
+      if (unheld_) return;
+      unheld_ = true;
+      events_->Trouble("unheld", finding.reason);
+      return;
+  }
 }
 
 HoldStats TapHolder::Stats() {
@@ -177,13 +264,16 @@ std::vector<LearnedAddress> TapHolder::Addresses() {
   return addresses_.List();
 }
 
-void TapHolder::ReadLocked(int frames_max) {
-  for (int i = 0; i < frames_max && !read_failed_; i++) {
+bool TapHolder::ReadLocked(const Batch& batch) {
+  size_t bytes = 0;
+  for (int i = 0; i < batch.frames && !read_failed_; i++) {
+    if (bytes >= batch.bytes) return true;
     const ssize_t got = read(read_tap_.fd(), arena_.Reserve(), kFrameBytesMax);
     if (got >= 0) {
+      bytes += static_cast<size_t>(got);
       StoreLocked(static_cast<size_t>(got));
     } else if (errno == EAGAIN) {
-      return;
+      return false;
     } else if (errno != EINTR) {
       // The interface is gone: stop watching it, or epoll would report the error for ever.
       read_failed_ = true;
@@ -191,6 +281,7 @@ void TapHolder::ReadLocked(int frames_max) {
       epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, read_tap_.fd(), nullptr);
     }
   }
+  return !read_failed_;
 }
 
 void TapHolder::StoreLocked(size_t length) {
@@ -206,10 +297,17 @@ void TapHolder::StoreLocked(size_t length) {
   }
   const uint8_t* frame = arena_.Reserve();
   addresses_.Learn(frame + kVnetHeaderBytes, length - kVnetHeaderBytes);
-  arena_.Commit(length, open_epoch_, MonotonicNs());
+  const uint64_t now_ns = MonotonicNs();
+  arena_.Commit(length, open_epoch_, now_ns);
+  newest_epoch_ = open_epoch_;
   totals_.held_packets_max = std::max<uint64_t>(totals_.held_packets_max, arena_.frames());
   totals_.held_bytes_max = std::max<uint64_t>(totals_.held_bytes_max, arena_.bytes());
-  if (!passing_) TellWaitingLocked();
+  if (PassesLocked(now_ns)) return;
+  TellWaitingLocked();
+  if (!filling_told_ && (arena_.frames() > limit_packets_ / 2 || arena_.bytes() > limit_bytes_ / 2)) {
+    filling_told_ = true;
+    events_->Filling();
+  }
 }
 
 void TapHolder::TellWaitingLocked() {
@@ -218,26 +316,32 @@ void TapHolder::TellWaitingLocked() {
   events_->Waiting();
 }
 
+bool TapHolder::PassesLocked(uint64_t now_ns) const {
+  return !unheld_ && (passing_ || now_ns < pass_until_ns_);
+}
+
 bool TapHolder::MayLeaveLocked(const Frame& frame) const {
-  return passing_ || frame.epoch < releasable_end_;
+  if (unheld_) return false;
+  if (frame.epoch < releasable_end_ || passing_) return true;
+  return pass_until_ns_ != 0 && MonotonicNs() < pass_until_ns_;
 }
 
 TapHolder::Written TapHolder::WriteSome() {
+  std::unique_lock lock(mutex_);
   for (int i = 0; i < kBatchFrames; i++) {
-    Frame frame;
-    {
-      std::lock_guard lock(mutex_);
-      if (arena_.empty() || !MayLeaveLocked(arena_.Front())) {
-        FinishReleasesLocked();
-        return Written::kNothingLeft;
-      }
-      frame = arena_.Front();
-      writing_ = true;
+    if (arena_.empty() || !MayLeaveLocked(arena_.Front())) {
+      // What was passing when it came, and is held now that the deadline is over.
+      if (!arena_.empty() && newest_epoch_ == open_epoch_) TellWaitingLocked();
+      FinishReleasesLocked();
+      return Written::kNothingLeft;
     }
+    const Frame frame = arena_.Front();
+    writing_ = true;
+    lock.unlock();
     // Without the mutex: the bridge forwards inside this call, and a boundary must not wait for it.
     const ssize_t result = write(bridge_tap_.fd(), frame.bytes, frame.length);
     const int error = errno;
-    std::lock_guard lock(mutex_);
+    lock.lock();
     writing_ = false;
     const bool busy = result < 0 && (error == EAGAIN || error == ENOBUFS || error == EINTR);
     if (busy && ++write_attempts_ < kWriteAttemptsMax) return Written::kRetryLater;

@@ -3,7 +3,7 @@
 // capture thread calls OnEpochClosed; everybody else only asks.
 //
 // Invariants: frames leave in the order they came; a frame leaves only when its epoch is below
-// releasable_end_ or while passing_; when in doubt a frame counts to the later epoch.
+// releasable_end_, while passing_ or before pass_until_ns_, and never while unheld_; when in doubt a frame counts to the later epoch.
 #pragma once
 
 #include <atomic>
@@ -18,35 +18,12 @@
 #include "../common/boundary.h"
 #include "address_table.h"
 #include "frame_arena.h"
+#include "hold_events.h"
+#include "limits.h"
+#include "split_port_watch.h"
 #include "tap_device.h"
 
 namespace understudy {
-
-// Told from the holder's threads, with its mutex held: must only pass the word on.
-class HoldEvents {
- public:
-  virtual ~HoldEvents() = default;
-  // The open epoch has its first held frame.
-  virtual void Waiting() = 0;
-  virtual void Trouble(const char* kind, std::string reason) = 0;
-  virtual void Released(uint64_t id, uint64_t frames) = 0;
-  // The holder was closed before release `id` was done.
-  virtual void ReleaseLost(uint64_t id) = 0;
-};
-
-struct HoldStats {
-  uint64_t open_epoch = 0;
-  uint64_t held_packets = 0;
-  uint64_t held_bytes = 0;
-  uint64_t held_packets_max = 0;
-  uint64_t held_bytes_max = 0;
-  uint64_t released_packets = 0;
-  uint64_t released_bytes = 0;
-  uint64_t overflow_packets = 0;
-  uint64_t dropped_packets = 0;
-  uint64_t write_errors = 0;
-  uint64_t oldest_held_ns = 0;
-};
 
 class TapHolder : public BoundaryListener {
  public:
@@ -56,6 +33,8 @@ class TapHolder : public BoundaryListener {
     uint64_t epoch;
     uint64_t limit_packets;
     uint64_t limit_bytes;
+    // The guest's; empty when it is not to be watched.
+    std::string tap;
   };
 
   // Makes both taps and starts the thread; holding from the first frame. Throws SyscallError.
@@ -66,7 +45,14 @@ class TapHolder : public BoundaryListener {
   // Answers through HoldEvents::Released(id). Throws CodedError HOLD_EPOCH_OPEN, HOLD_CLOSED.
   void Release(uint64_t epoch, uint64_t id);
   size_t DropAll();
+  // Either call ends what the other began.
   void SetPassing(bool passing);
+  // Passing ends when CLOCK_MONOTONIC reaches `deadline_ns`, asked for each frame: nobody has to act then.
+  void PassUntil(uint64_t deadline_ns);
+  // true: the layout is in place, and from now on looked at whenever somebody changes it. What is found
+  // stops all releases at once, and is told; `true` again, when it is put back, lets them go on. Throws
+  // CodedError HOLD_LOST when it is not in place.
+  void WatchTap(bool watching);
   HoldStats Stats();
   std::vector<LearnedAddress> Addresses();
   // Ends the thread and removes both taps. Blocks for milliseconds; safe to call twice.
@@ -74,6 +60,12 @@ class TapHolder : public BoundaryListener {
 
  private:
   enum class Written { kNothingLeft, kMoreLeft, kRetryLater };
+  // Where one round of reading ends.
+  struct Batch {
+    int frames;
+    size_t bytes;
+  };
+  static constexpr Batch kBoundaryBatch{.frames = kBoundaryFramesMax, .bytes = SIZE_MAX};
   struct PendingRelease {
     uint64_t epoch;
     uint64_t id;
@@ -81,21 +73,28 @@ class TapHolder : public BoundaryListener {
   };
 
   void Run();
+  void LookAtTap();
   void Wake();
+  // Reads and writes by turns until the tap is empty or other duties are due.
+  Written Forward();
   Written WriteSome();
 
   // The mutex is held in all of these.
-  void ReadLocked(int frames_max);
+  // Whether there may be more to read.
+  bool ReadLocked(const Batch& batch);
   void StoreLocked(size_t length);
   void TellWaitingLocked();
   void AccountLocked(const Frame& frame, bool written, int error);
+  bool PassesLocked(uint64_t now_ns) const;
   bool MayLeaveLocked(const Frame& frame) const;
   void FinishReleasesLocked();
+  void FoundLocked(const SplitPortWatch::Finding& finding);
   void TapFailedLocked(const std::string& reason);
   void RequireOpenLocked() const;
 
   const uint64_t limit_packets_;
   const uint64_t limit_bytes_;
+  const std::string tap_;
   const std::shared_ptr<HoldEvents> events_;
   TapDevice read_tap_;
   TapDevice bridge_tap_;
@@ -103,6 +102,10 @@ class TapHolder : public BoundaryListener {
   int epoll_fd_ = -1;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
+
+  // Taken before mutex_, and while the kernel is asked: a boundary must not wait for that.
+  std::mutex watch_mutex_;
+  std::unique_ptr<SplitPortWatch> watch_;
 
   std::mutex mutex_;
   FrameArena arena_;
@@ -112,11 +115,18 @@ class TapHolder : public BoundaryListener {
   uint64_t open_epoch_;
   uint64_t releasable_end_;
   bool passing_ = false;
+  // 0: no deadline.
+  uint64_t pass_until_ns_ = 0;
+  // Of the frame stored last.
+  uint64_t newest_epoch_ = 0;
   bool closed_ = false;
+  // A part of the layout is missing: nothing leaves.
+  bool unheld_ = false;
   // The thread is writing the arena's oldest frame without the mutex.
   bool writing_ = false;
   bool waiting_told_ = false;
   bool overflow_told_ = false;
+  bool filling_told_ = false;
   bool read_failed_ = false;
   bool failure_told_ = false;
   int write_attempts_ = 0;

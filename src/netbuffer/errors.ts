@@ -54,7 +54,18 @@ export const holdErrors = {
   },
   HOLD_UNAVAILABLE: {
     meaning: 'This kernel cannot hold output: a part of it is missing.',
-    remedy: 'Load tun, sch_ingress, act_mirred and cls_u32 (or cls_matchall), then check again.',
+    remedy:
+      'Load tun, sch_ingress, act_mirred and cls_u32 (or cls_matchall), for `plug` also ifb and sch_plug, then check again.',
+  },
+  HOLD_NO_LEASE: {
+    meaning: 'This way of holding output cannot let packets pass for a limited time.',
+    remedy: 'Use the `holder` backend where output must pass on a lease (consistency `timeline`).',
+  },
+  HOLD_LOST: {
+    meaning:
+      'Somebody keeps taking the output hold away, or the kernel refuses to put it back; nothing is released any more.',
+    remedy:
+      "Find out what changes the tap's traffic control (the message says what), stop it, set the tap up again and protect the domain again.",
   },
   HOLD_EPOCH_OPEN: {
     meaning: 'Somebody asked to release an epoch that has not been closed by a checkpoint.',

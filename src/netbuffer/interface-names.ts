@@ -19,6 +19,9 @@ export const readTapOf = (tap: string): string => derivedName('usr-', tap);
 /** The tap that stands on the bridge in the guest's place: `usb-vnet0`. */
 export const bridgeTapOf = (tap: string): string => derivedName('usb-', tap);
 
+/** The IFB whose plug holds the guest's output: `usi-vnet0`. */
+export const ifbOf = (tap: string): string => derivedName('usi-', tap);
+
 /** A long name is shortened by a digest, so that two taps never share one. */
 function derivedName(prefix: string, tap: string): string {
   const name = prefix + requireInterfaceName(tap);

@@ -26,3 +26,6 @@ export const INTERFACE_ALIAS_CHARS_MAX = 255;
 
 /** A frame between two scratch interfaces of the probe is there within microseconds. */
 export const PROBE_FRAME_TIMEOUT_MS = 1_000;
+
+/** Somebody who takes the hold away may still be at it: after so many tries it is lost. */
+export const REPAIR_ATTEMPTS_MAX = 3;

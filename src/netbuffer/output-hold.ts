@@ -23,8 +23,13 @@ export interface LearnedAddress {
 }
 
 export interface HoldTrouble {
-  /** `overflow`: a limit was reached, packets are lost. `tap-failed`: an interface is gone or down. */
-  readonly kind: 'overflow' | 'tap-failed';
+  /**
+   * `overflow`: a limit was reached, packets are lost.
+   * `tap-failed`: an interface is gone or down; nothing of this tap is held or let out any more.
+   * `unheld`: somebody took a part of the hold away (qdisc, filter, IFB, bridge port), so packets of the
+   * open epoch may have left. It is in place again when this is told, and nothing was released meanwhile.
+   */
+  readonly kind: 'overflow' | 'tap-failed' | 'unheld';
   readonly reason: string;
 }
 
@@ -39,7 +44,9 @@ export interface HoldOptions {
   readonly limitBytes?: number;
   /** The open epoch has its first held packet; called once per epoch, and again after `dropAll`. */
   readonly onWaiting: () => void;
-  /** Called at the first overflow after a release, and once when an interface fails. */
+  /** More than half of a limit is held; at most once between two releases. */
+  readonly onFilling: () => void;
+  /** Called at the first overflow after a release, once when an interface fails, each time output was unheld. */
   readonly onTrouble: (trouble: HoldTrouble) => void;
 }
 
@@ -54,8 +61,11 @@ export interface OutputHold {
   /** Closes an epoch outside a capture; the guest must stand still. */
   closeEpoch(epoch: number): void;
   /**
-   * Lets every packet of epochs up to and including `committed` go, in order; resolves with
-   * their number. HOLD_EPOCH_OPEN when that epoch is not closed: nothing is released then.
+   * Lets packets of epochs up to and including `committed` go, in order; resolves with their number.
+   * All of them, unless a boundary was merged: `plug` knows one closed epoch at a time, and what a
+   * boundary found while one was outstanding goes with a later epoch (held longer, never shorter).
+   * HOLD_EPOCH_OPEN when that epoch is not closed, HOLD_LOST when output cannot be held again after
+   * it was unheld: nothing is released then.
    */
   release(committed: CommittedEpoch): Promise<number>;
   /** Throws away everything held; returns how many packets. */
@@ -66,6 +76,12 @@ export interface OutputHold {
    * the protection. false: holds again; what has not left yet stays.
    */
   setPassing(passing: boolean): void;
+  /**
+   * Packets pass unheld until `deadlineMs` (CLOCK_MONOTONIC) and are held after it, whatever has become
+   * of this thread by then: each call moves the deadline. For `timeline`, where a primary that is
+   * cut off must fall silent by itself. HOLD_NO_LEASE on a backend whose `canLease` is false.
+   */
+  passUntil(deadlineMs: number): void;
   stats(): HoldStats;
   /** At most 32; the least recently used are forgotten. */
   addresses(): LearnedAddress[];
@@ -86,6 +102,8 @@ export type HoldProbe =
 /** One way to hold output; `netbuffer-contract` in the tests runs on each. */
 export interface HoldBackend {
   readonly name: HoldBackendName;
+  /** Whether passing can end by itself (`passUntil`). The kernel's qdisc has no clock for it. */
+  readonly canLease: boolean;
   /** Tries everything the backend needs on scratch interfaces, and removes them. */
   probe(): Promise<HoldProbe>;
   /** Nothing the guest sends leaves unheld from the moment this resolves; on failure nothing has changed. */

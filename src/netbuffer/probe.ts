@@ -1,6 +1,7 @@
 /**
- * Finds out whether this kernel can hold output, by doing it once on scratch interfaces: two
- * taps, a redirect from one to the other, one packet through it. Nothing is left behind.
+ * Finds out whether this kernel can hold output, by doing it once on scratch interfaces. `holder`: two
+ * taps, a redirect from one to the other, one packet through it; `plug`: a tap, an IFB with a plug, one
+ * packet held and let go. Nothing is left behind.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { deferred } from '../deferred.js';
@@ -27,6 +28,16 @@ export async function probeHolder(): Promise<HoldProbe> {
   }
 }
 
+/** Implements `HoldBackend.probe` for `plug`; needs root in this network namespace. */
+export async function probePlug(): Promise<HoldProbe> {
+  try {
+    native.net.probePlug();
+    return { available: true, backend: 'plug' };
+  } catch (failure) {
+    return { available: false, backend: 'plug', reason: messageOf(failure) };
+  }
+}
+
 async function tryHolding(): Promise<void> {
   const suffix = `${process.pid}${String.fromCharCode(97 + (probesMade++ % 26))}`;
   const waiting = deferred();
@@ -37,12 +48,15 @@ async function tryHolding(): Promise<void> {
     limitPackets: 16,
     limitBytes: 1024 * 1024,
     onWaiting: () => waiting.resolve(),
+    onFilling: () => undefined,
     onTrouble: ({ reason }) => waiting.reject(holdError('HOLD_UNAVAILABLE', reason)),
   });
+  const tooLate = new AbortController();
   try {
     await sendThrough(holder);
-    await Promise.race([waiting.promise, frameTimeout()]);
+    await Promise.race([waiting.promise, frameTimeout(tooLate.signal)]);
   } finally {
+    tooLate.abort();
     await holder.close();
   }
 }
@@ -60,7 +74,7 @@ async function sendThrough(holder: NativeTapHolder): Promise<void> {
   native.net.announce({ ifname: bridgeTap, mac: scratchMac, addresses: [] });
 }
 
-async function frameTimeout(): Promise<never> {
-  await delay(PROBE_FRAME_TIMEOUT_MS, undefined, { ref: false });
+async function frameTimeout(signal: AbortSignal): Promise<never> {
+  await delay(PROBE_FRAME_TIMEOUT_MS, undefined, { signal });
   throw holdError('HOLD_UNAVAILABLE', 'a redirected packet did not arrive');
 }
