@@ -37,13 +37,15 @@ export interface KernelVmImageOptions {
   script: string;
   /** Module files in the order of loading, maybe compressed. */
   modules: readonly string[];
+  /** More files: place in the VM to place here. */
+  files: ReadonlyMap<string, string>;
   /** For the files of this run; the caller removes it. */
   directory: string;
 }
 
 /** Makes the initramfs and returns its path. @throws LAB_COMMAND_FAILED, or why a file cannot be read */
 export async function kernelVmImage(options: KernelVmImageOptions): Promise<string> {
-  const { script, modules, directory } = options;
+  const { script, modules, files, directory } = options;
   const archive = new CpioArchive();
   archive.addFile('/init', { text: INIT });
   archive.addFile('/run/script.mjs', { path: script });
@@ -51,6 +53,7 @@ export async function kernelVmImage(options: KernelVmImageOptions): Promise<stri
     archive.addFile(`${VM_PRODUCT}/${path}`, { path: `${ROOT}${path}` });
   }
   await addLoaded(archive, 'dist');
+  for (const [inside, outside] of files) archive.addFile(inside, { path: outside });
   const order: string[] = [];
   for (const file of modules) {
     const path = await decompressedModule(file, directory);

@@ -34,6 +34,8 @@ export interface KernelVmOptions {
   script: string;
   /** Kernel modules that it needs; what these depend on is loaded too. */
   modules: readonly string[];
+  /** More files for it: place in the VM (under VM_PRODUCT, say) to place here. */
+  files?: ReadonlyMap<string, string>;
   memoryMib?: number;
   timeoutMs?: number;
 }
@@ -62,7 +64,8 @@ export async function runInKernelVm(options: KernelVmOptions): Promise<KernelVmR
   const modules = await (await KernelModules.open()).loadOrder(options.modules);
   const directory = await mkdtemp(`${tmpdir()}/understudy-kernel-vm-`);
   try {
-    const initrd = await kernelVmImage({ script, modules, directory });
+    const files = options.files ?? new Map<string, string>();
+    const initrd = await kernelVmImage({ script, modules, files, directory });
     const token = randomBytes(8).toString('hex');
     const limitS = Math.ceil(timeoutMs / 1000);
     const memoryMib = options.memoryMib ?? KERNEL_VM_MEMORY_MIB_DEFAULT;

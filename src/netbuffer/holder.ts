@@ -6,6 +6,7 @@
 import { messageOf } from '../errors.js';
 import { type NativeBoundary, type NativeTapHolder, native } from '../native.js';
 import { holdError, holdErrorFrom } from './errors.js';
+import { HeldLayout } from './held-layout.js';
 import { bridgeTapOf, readTapOf, requireInterfaceName } from './interface-names.js';
 import { HELD_BYTES_MAX, HELD_PACKETS_MAX } from './limits.js';
 import type {
@@ -55,14 +56,16 @@ export async function holdOutput(options: HoldOptions): Promise<OutputHold> {
   const wasStopped = (await readHoldFilters(port.tap, port.readTap)).length > 0;
   const record = left ?? (await recordOf(port, guest));
 
-  const taps = openTaps(port, options);
+  const layout = new HeldLayout(port, record, options.onTrouble);
+  const taps = openTaps(port, { ...options, onTrouble: (trouble) => layout.onTrouble(trouble) });
   try {
     await enterHeldLayout(port, record);
+    layout.watch(taps);
   } catch (failure) {
     await undo(failure, port, record, taps, wasStopped);
     throw failure;
   }
-  return new HolderHold(port, record, taps);
+  return new HolderHold(port, record, taps, layout);
 }
 
 /** Implements `HoldBackend.restoreTap`. */
@@ -82,6 +85,7 @@ export async function restoreTap(options: { tap: string; bridge: string }): Prom
 
 export const holderBackend: HoldBackend = {
   name: 'holder',
+  canLease: true,
   probe: probeHolder,
   holdOutput,
   restoreTap,
@@ -98,6 +102,7 @@ class HolderHold implements OutputHold {
     private readonly port: SplitPort,
     private readonly record: PortRecord,
     private readonly taps: NativeTapHolder,
+    private readonly layout: HeldLayout,
   ) {
     this.tap = port.tap;
     this.bridge = port.bridge;
@@ -110,7 +115,7 @@ class HolderHold implements OutputHold {
 
   async release(committed: CommittedEpoch): Promise<number> {
     try {
-      return await this.taps.release(committed);
+      return await this.layout.orLost(this.taps.release(committed));
     } catch (thrown) {
       throw holdErrorFrom(thrown, 'HOLD_CLOSED', 'release');
     }
@@ -122,6 +127,11 @@ class HolderHold implements OutputHold {
 
   setPassing(passing: boolean): void {
     this.#native('pass', () => this.taps.setPassing(passing));
+  }
+
+  passUntil(deadlineMs: number): void {
+    const deadlineNs = BigInt(Math.max(0, Math.floor(deadlineMs * 1e6)));
+    this.#native('pass', () => this.taps.passUntil(deadlineNs));
   }
 
   stats(): HoldStats {
@@ -141,6 +151,7 @@ class HolderHold implements OutputHold {
   }
 
   async #close({ release }: { release: boolean }): Promise<void> {
+    await this.layout.leave(this.taps);
     if ((await findLink(this.port.tap)) !== undefined) await this.#leave(release);
     await this.taps.close();
   }
@@ -236,7 +247,9 @@ function openTaps(port: SplitPort, options: HoldOptions): NativeTapHolder {
       epoch: options.epoch,
       limitPackets: options.limitPackets ?? HELD_PACKETS_MAX,
       limitBytes: options.limitBytes ?? HELD_BYTES_MAX,
+      tap: port.tap,
       onWaiting: options.onWaiting,
+      onFilling: options.onFilling,
       onTrouble: options.onTrouble,
     });
   } catch (thrown) {

@@ -103,6 +103,23 @@ export async function joinPort(port: SplitPort, record: PortRecord): Promise<voi
   await runBatch('ip', loudLines(tap, record));
 }
 
+/**
+ * The port that stands for the guest was taken off its bridge, or set down. It comes up last, so that
+ * nothing leaves in a wrong VLAN.
+ */
+export async function rejoinBridge(port: SplitPort, record: PortRecord): Promise<void> {
+  const { bridge, bridgeTap } = port;
+  const bridgeState = await readBridge(bridge);
+  await runBatch('ip', [
+    `link set dev ${bridgeTap} down`,
+    `link set dev ${bridgeTap} master ${bridge}`,
+    ...loudLines(bridgeTap, record),
+  ]);
+  await setVlans(bridgeTap, bridgeState, record);
+  await runBatch('ip', [`link set dev ${bridgeTap} up`]);
+  await untilPortIs(['forwarding'], bridgeTap, bridgeState);
+}
+
 /** The new port no longer gets what is flooded: the tap does, since `joinPort`. */
 export async function quietBridgeTap(port: SplitPort): Promise<void> {
   await runBatch('ip', [`link set dev ${port.bridgeTap} type bridge_slave ${quiet}`]);

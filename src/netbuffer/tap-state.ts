@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { UnderstudyError } from '../errors.js';
 import { holdError } from './errors.js';
+import { ifbOf } from './interface-names.js';
 import { askJson } from './net-commands.js';
 
 /** The places on the tap's ingress that are ours; two, so that one can replace the other. */
@@ -192,21 +193,44 @@ const filterSchema = z.array(
 
 /**
  * The preferences at which output is redirected by a hold, live (`readTap`) or dead (the kernel
- * names a device that is gone `*`). HOLD_TAP_BUSY when somebody else filters there.
+ * names a device that is gone `*`; a dead plug's IFB is still there). HOLD_TAP_BUSY when somebody else filters there.
  */
 export async function readHoldFilters(tap: string, readTap: string): Promise<HoldPreference[]> {
   const answer = await askJson('tc', ['filter', 'show', 'dev', tap, 'ingress']);
   const filters = parse(filterSchema, answer, 'filter');
+  const ifb = ifbOf(tap);
   return holdPreferences.filter((preference) => {
     const here = filters.filter((filter) => filter.pref === preference);
     const targets = here
       .flatMap((filter) => filter.options?.actions ?? [])
       .filter((action) => action.kind === 'mirred')
       .map((action) => action.to_dev);
-    if (here.length > 0 && !targets.every((target) => target === '*' || target === readTap)) {
+    if (
+      here.length > 0 &&
+      !targets.every((target) => target === '*' || target === readTap || target === ifb)
+    ) {
       throw holdError('HOLD_TAP_BUSY', `${tap} has an ingress filter of preference ${preference}`);
     }
     return targets.length > 0;
+  });
+}
+
+export interface FilterState {
+  readonly preference: number;
+  /** Where its first action redirects to; `*` when that is gone, undefined when it does something else. */
+  readonly redirectsTo: string | undefined;
+}
+
+/** Filters with actions, in the order in which the kernel asks them. */
+export async function readFilters(
+  name: string,
+  side: 'ingress' | 'egress',
+): Promise<FilterState[]> {
+  const answer = await askJson('tc', ['filter', 'show', 'dev', name, side]);
+  return parse(filterSchema, answer, 'filter').flatMap(({ pref, options }) => {
+    const [first] = options?.actions ?? [];
+    if (first === undefined) return [];
+    return { preference: pref, redirectsTo: first.kind === 'mirred' ? first.to_dev : undefined };
   });
 }
 

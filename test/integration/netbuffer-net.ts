@@ -15,22 +15,64 @@ import { type NativeTapHolder, native } from '../../src/native.js';
 
 const execute = promisify(execFile);
 
-export const bridge = 'us3br';
-export const tap = 'us3tap';
-export const guestSpace = 'us3-guest';
-export const clientSpace = 'us3-client';
-export const guest = { v4: '10.77.0.2', v6: 'fd77::2', mac: '52:54:00:77:00:02' };
-export const client = { v4: '10.77.0.3', v6: 'fd77::3', mac: '52:54:00:77:00:03' };
+export interface Host {
+  readonly v4: string;
+  readonly v6: string;
+  readonly mac: string;
+  readonly space: string;
+  /** The end of its cable on the outside: the bridge port of the client, the far end of the tap of a guest. */
+  readonly cable: string;
+}
 
+export interface GuestHost extends Host {
+  readonly tap: string;
+  readonly qemuTap: string;
+}
+
+export const bridge = 'us3br';
+export const guest: GuestHost = {
+  v4: '10.77.0.2',
+  v6: 'fd77::2',
+  mac: '52:54:00:77:00:02',
+  space: 'us3-guest',
+  cable: 'us3gv',
+  tap: 'us3tap',
+  qemuTap: 'us3gin',
+};
+/** Or the second interface of the first guest: the hold knows interfaces, not guests. */
+export const secondGuest: GuestHost = {
+  v4: '10.77.0.4',
+  v6: 'fd77::4',
+  mac: '52:54:00:77:00:04',
+  space: 'us3-guest2',
+  cable: 'us3gv2',
+  tap: 'us3tap2',
+  qemuTap: 'us3gin2',
+};
+export const client: Host = {
+  v4: '10.77.0.3',
+  v6: 'fd77::3',
+  mac: '52:54:00:77:00:03',
+  space: 'us3-client',
+  cable: 'us3cl',
+};
+export const { tap } = guest;
+export const clientSpace = client.space;
+
+/** Emulated, in a kernel VM, everything takes ten times as long. */
 const answerTimeoutMs = 15_000;
 
+/** The shell of a kernel VM would take applets of its own, which know less. */
+const realTools = 'ip() { /usr/sbin/ip "$@"; }; tc() { /usr/sbin/tc "$@"; }\n';
+
 export async function sh(script: string): Promise<string> {
-  const { stdout } = await execute('sh', ['-ec', script], { timeout: answerTimeoutMs });
+  const options = { timeout: answerTimeoutMs };
+  const { stdout } = await execute('sh', ['-ec', realTools + script], options);
   return stdout;
 }
 
 export async function inSpace(space: string, script: string): Promise<string> {
-  return sh(`exec ip netns exec ${space} sh -ec '${script}'`);
+  return sh(`ip netns exec ${space} sh -ec '${realTools}${script}'`);
 }
 
 /** Waits for a condition, never for a time. */
@@ -46,117 +88,80 @@ export async function until(
   }
 }
 
-export class GuestNetwork {
-  readonly #peers: Peer[] = [];
-  private constructor(private readonly qemu: NativeTapHolder) {}
+/** One guest's interface, as QEMU and libvirt would have it; a port of the bridge. */
+export class LabGuest {
+  #qemu: NativeTapHolder | undefined;
+  constructor(readonly host: GuestHost) {}
 
-  static async make(): Promise<GuestNetwork> {
-    await tearDown();
-    await sh(`
-      ip link add ${bridge} type bridge stp_state 0
-      ip link set ${bridge} addrgenmode none up`);
-    await addSpace(guestSpace, 'us3gv', guest);
-    await addSpace(clientSpace, 'us3cl', client);
-    await sh(`ip link set us3cl master ${bridge}`);
-    await neighbours();
-    const qemu = native.net.openTapHolder({
-      readTap: 'us3gin',
+  async plug(): Promise<void> {
+    const { tap, qemuTap, cable, mac } = this.host;
+    this.#qemu = native.net.openTapHolder({
+      readTap: qemuTap,
       bridgeTap: tap,
       epoch: 1,
       limitPackets: 100_000,
       limitBytes: 64 * 1024 * 1024,
       onWaiting: () => undefined,
+      onFilling: () => undefined,
       onTrouble: () => undefined,
     });
-    qemu.setPassing(true);
+    this.#qemu.setPassing(true);
     await sh(`
-      ip link set ${tap} address fe:54:00:77:00:02 master ${bridge} up
-      ip link add us3null type bridge
-      tc qdisc add dev us3gv clsact
+      ip link set ${tap} address fe${mac.slice(2)} master ${bridge} up
+      tc qdisc del dev ${cable} clsact 2>/dev/null || true
+      tc qdisc add dev ${cable} clsact
       # Multicast reports come when they like: into an interface that is down, which drops them.
-      tc filter add dev us3gv ingress protocol ipv6 pref 1 u32 match ip6 protocol 0 0xff action mirred egress redirect dev us3null
-      tc filter add dev us3gv ingress protocol all pref 2 u32 match u32 0 0 at -12 action mirred egress redirect dev us3gin
+      tc filter add dev ${cable} ingress protocol ipv6 pref 1 u32 match ip6 protocol 0 0xff action mirred egress redirect dev us3null
+      tc filter add dev ${cable} ingress protocol all pref 2 u32 match u32 0 0 at -12 action mirred egress redirect dev ${qemuTap}
       tc qdisc add dev ${tap} clsact
-      tc filter add dev ${tap} egress protocol all pref 9 u32 match u32 0 0 at -12 action mirred egress redirect dev us3gv`);
-    return new GuestNetwork(qemu);
+      tc filter add dev ${tap} egress protocol all pref 9 u32 match u32 0 0 at -12 action mirred egress redirect dev ${cable}`);
   }
 
-  async peer(space: string, ...args: string[]): Promise<Peer> {
-    const peer = await Peer.start(space, args);
-    this.#peers.push(peer);
-    return peer;
+  /** The tap goes, as at a hot-unplug or the end of QEMU. */
+  async unplug(): Promise<void> {
+    const qemu = this.#qemu;
+    this.#qemu = undefined;
+    await qemu?.close();
   }
 
-  /** Everything the guest has sent so far has been written to its tap. */
-  async sent(): Promise<void> {
-    const { openEpoch } = this.qemu.stats();
-    this.qemu.closeEpoch(openEpoch);
-    await this.qemu.release(openEpoch);
+  /** How often the guest's link has gone up or down since its tap was made. */
+  async carrierChanges(): Promise<number> {
+    return Number(await readFile(`/sys/class/net/${this.host.tap}/carrier_changes`, 'utf8'));
+  }
+}
+
+export class GuestNetwork {
+  readonly guest = new LabGuest(guest);
+  #second: LabGuest | undefined;
+
+  static async make(): Promise<GuestNetwork> {
+    await tearDown();
+    await sh(`
+      ip link add ${bridge} type bridge stp_state 0
+      ip link set ${bridge} addrgenmode none up
+      ip link add us3null type bridge`);
+    await addSpace(guest);
+    await addSpace(client);
+    await sh(`ip link set ${client.cable} master ${bridge}`);
+    await knowEachOther(guest, client);
+    const network = new GuestNetwork();
+    await network.guest.plug();
+    return network;
+  }
+
+  async second(): Promise<LabGuest> {
+    if (this.#second !== undefined) return this.#second;
+    await addSpace(secondGuest);
+    this.#second = new LabGuest(secondGuest);
+    await this.#second.plug();
+    return this.#second;
   }
 
   async close(): Promise<void> {
-    for (const peer of this.#peers) peer.kill();
-    await this.qemu.close();
+    await this.guest.unplug();
+    await this.#second?.unplug();
     await tearDown();
   }
-}
-
-/** A process in a namespace that answers commands (netbuffer-peer.mjs). */
-export class Peer {
-  readonly #waiting: ((line: string) => void)[] = [];
-  private constructor(private readonly child: ChildProcess) {
-    if (child.stdout === null) throw new Error('the peer has no output');
-    createInterface({ input: child.stdout }).on('line', (line) => this.#waiting.shift()?.(line));
-  }
-
-  static async start(space: string, args: readonly string[]): Promise<Peer> {
-    const script = new URL('netbuffer-peer.mjs', import.meta.url).pathname;
-    const child = spawn('ip', ['netns', 'exec', space, process.execPath, script, ...args], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    const peer = new Peer(child);
-    await peer.#line();
-    return peer;
-  }
-
-  async ask<T>(command: string, options: Record<string, unknown> = {}): Promise<T> {
-    const answer = this.#line();
-    this.child.stdin?.write(`${JSON.stringify({ command, ...options })}\n`);
-    const { value, error } = JSON.parse(await answer) as { value: T; error?: string };
-    if (error !== undefined) throw new Error(`${command}: ${error}`);
-    return value;
-  }
-
-  kill(): void {
-    this.child.kill('SIGKILL');
-  }
-
-  #line(): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error('the peer is silent')), answerTimeoutMs);
-      this.#waiting.push((line) => {
-        clearTimeout(late);
-        resolve(line);
-      });
-    });
-  }
-}
-
-let marks = 0;
-
-/**
- * The numbers a receiver has got. A mark it sends to itself comes behind every packet that has
- * reached its socket by now, so what is missing has not been delivered.
- */
-export async function received(receiver: Peer): Promise<number[]> {
-  const mark = -++marks;
-  await receiver.ask('send', { to: '::1', number: mark });
-  let seen: number[] = [];
-  await until('the mark is back', async () => {
-    seen = await receiver.ask<number[]>('seen');
-    return seen.includes(mark);
-  });
-  return seen.filter((number) => number > 0);
 }
 
 /** What a real capture in the client's namespace sees of the guest, one line per frame. */
@@ -189,42 +194,38 @@ export class Capture {
   }
 }
 
-/** How often the guest's link has gone up or down since its tap was made. */
-export async function carrierChanges(): Promise<number> {
-  return Number(await readFile(`/sys/class/net/${tap}/carrier_changes`, 'utf8'));
-}
-
-async function addSpace(space: string, outside: string, host: typeof guest): Promise<void> {
+async function addSpace(host: Host): Promise<void> {
   await sh(`
-    ip netns add ${space}
-    ip link add ${outside} type veth peer name eth0 netns ${space}
-    ip link set ${outside} addrgenmode none up`);
+    ip netns add ${host.space}
+    ip link add ${host.cable} type veth peer name eth0 netns ${host.space}
+    ip link set ${host.cable} addrgenmode none up`);
   await inSpace(
-    space,
+    host.space,
     `
     ip link set lo up
     ip link set eth0 address ${host.mac} addrgenmode none up
     ip addr add ${host.v4}/24 dev eth0
-    ip addr add ${host.v6}/64 dev eth0 nodad
-    ip route add 224.0.0.0/4 dev eth0`,
+    ip addr add ${host.v6}/64 dev eth0 nodad`,
   );
 }
 
 /** Fixed neighbours, so that the only frames on the wire are those that a test sends. */
-async function neighbours(): Promise<void> {
-  const known = (to: typeof guest) => `
+async function knowEachOther(one: Host, other: Host): Promise<void> {
+  const known = (to: Host) => `
     ip neigh replace ${to.v4} lladdr ${to.mac} dev eth0 nud permanent
     ip neigh replace ${to.v6} lladdr ${to.mac} dev eth0 nud permanent`;
-  await inSpace(guestSpace, known(client));
-  await inSpace(clientSpace, known(guest));
+  await inSpace(one.space, known(other));
+  await inSpace(other.space, known(one));
 }
 
 /** Also of what a killed run has left; links first, because namespaces go in the background. */
 async function tearDown(): Promise<void> {
-  for (const link of [bridge, 'us3gv', 'us3cl', 'us3null']) {
-    await sh(`! ip link show ${link} >/dev/null 2>&1 || ip link del ${link}`);
-  }
-  for (const space of [guestSpace, clientSpace]) {
-    await sh(`! ip netns list | grep -q '^${space}' || ip netns del ${space}`);
-  }
+  const links = [bridge, guest.cable, secondGuest.cable, client.cable, 'us3null'];
+  const spaces = [guest.space, secondGuest.space, client.space];
+  await sh(
+    [
+      ...links.map((link) => `! ip link show ${link} >/dev/null 2>&1 || ip link del ${link}`),
+      ...spaces.map((space) => `! ip netns list | grep -qw '^${space}' || ip netns del ${space}`),
+    ].join('\n'),
+  );
 }

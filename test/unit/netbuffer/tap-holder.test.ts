@@ -9,6 +9,7 @@ const options = {
   limitPackets: 10,
   limitBytes: 1_000_000,
   onWaiting: () => undefined,
+  onFilling: () => undefined,
   onTrouble: () => undefined,
 };
 const code = (code: string) => expect.objectContaining({ code });
@@ -42,6 +43,22 @@ describe('native tap holder', () => {
     await holder.close();
   });
 
+  it.each([-1n, 2n ** 64n, 5, undefined])('refuses the deadline %s', async (deadline) => {
+    const holder = native.net.openTapHolder(options);
+    expect(() => holder.passUntil(deadline as bigint)).toThrow(code('BAD_ARGUMENT'));
+    await holder.close();
+  });
+
+  it('watches only a tap that it was told of, and that is held', async () => {
+    const untold = native.net.openTapHolder(options);
+    expect(() => untold.watchTap(true)).toThrow(code('ENODEV'));
+    untold.watchTap(false);
+    await untold.close();
+    const holder = native.net.openTapHolder({ ...options, tap: 'lo' });
+    expect(() => holder.watchTap(true)).toThrow(code('HOLD_LOST'));
+    await holder.close();
+  });
+
   it('throws on every call after close', async () => {
     const holder = native.net.openTapHolder(options);
     const { boundary } = holder;
@@ -53,6 +70,8 @@ describe('native tap holder', () => {
       () => holder.release(1),
       () => holder.dropAll(),
       () => holder.setPassing(true),
+      () => holder.passUntil(1n),
+      () => holder.watchTap(true),
       () => holder.stats(),
       () => holder.addresses(),
       () => holder.close(),
