@@ -1,6 +1,7 @@
 // Puts the addon together; each area registers what src/native.ts declares for it.
 #include <napi.h>
 
+#include "common/boundary_signal.h"
 #include "common/process_watch.h"
 
 namespace understudy {
@@ -21,6 +22,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   understudy::InitStore(env, disks);
   exports.Set("disks", disks);
   understudy::InitProcessWatch(env, exports);
+  understudy::InitBoundarySignal(env, exports);
   return exports;
 }
 

@@ -9,9 +9,11 @@
 import { createRequire } from 'node:module';
 import type { NativeBoundary } from './native-boundary.js';
 import type { NativeDisks } from './native-disks.js';
+import type { NativeNet } from './native-net.js';
 
 export type * from './native-boundary.js';
 export type * from './native-disks.js';
+export type * from './native-net.js';
 
 // ---------------------------------------------------------------- libvirt
 
@@ -33,6 +35,14 @@ export interface NativeBlockJobEvent {
   type: number;
   /** virConnectDomainEventBlockJobStatus: 0 completed, 1 failed, 2 canceled, 3 ready. */
   status: number;
+}
+
+/** A device was plugged into or out of a running domain. */
+export interface NativeDeviceEvent {
+  domain: string;
+  uuid: string;
+  /** libvirt's name of the device: "net1". */
+  alias: string;
 }
 
 export interface NativeDomainRef {
@@ -90,6 +100,10 @@ export interface NativeConnection {
   onLifecycle(listener: (event: NativeLifecycleEvent) => void): Promise<void>;
   /** Block job events of all domains (VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2), in the same way. */
   onBlockJob(listener: (event: NativeBlockJobEvent) => void): Promise<void>;
+  /** VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, in the same way. */
+  onDeviceAdded(listener: (event: NativeDeviceEvent) => void): Promise<void>;
+  /** VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, in the same way. */
+  onDeviceRemoved(listener: (event: NativeDeviceEvent) => void): Promise<void>;
 }
 
 export interface NativeDomain {
@@ -228,6 +242,8 @@ export interface NativeGuestMemory {
    * page) are left out.
    */
   encodeInto(into: Buffer): Promise<NativeEncoded>;
+  /** Pages written since the last capture, now; for a running guest, and only to know about how many. */
+  writtenPages(): Promise<number>;
   /** The captured epoch did not reach the backup: its ranges are carried into the next capture. */
   abandon(): void;
   /** The replica starts from nothing: forget what it holds and let the next capture report every page. */
@@ -290,78 +306,13 @@ export interface NativeGate {
   close(): void;
 }
 
-// -------------------------------------------------------------------- net
-
-export interface NativeHoldStats {
-  /** The epoch that frames are now tagged with. */
-  openEpoch: number;
-  heldPackets: number;
-  heldBytes: number;
-  heldPacketsMax: number;
-  heldBytesMax: number;
-  releasedPackets: number;
-  releasedBytes: number;
-  /** Refused because a limit was reached. */
-  overflowPackets: number;
-  /** Thrown away by dropAll. */
-  droppedPackets: number;
-  /** Frames the bridge port did not take (write failed). */
-  writeErrors: number;
-  /** CLOCK_MONOTONIC ns of the arrival of the oldest held frame; 0n when none. */
-  oldestHeldNs: bigint;
-}
-
-export interface NativeTapHolder {
-  readonly readTap: string;
-  readonly bridgeTap: string;
-  /** Give this to `capture`. */
-  readonly boundary: NativeBoundary;
-  /** Closes `epoch` outside a capture (guest must stand still, or exactness does not matter). */
-  closeEpoch(epoch: number): void;
-  /** Writes every frame of epochs up to and including `epoch` to the bridge port, in order; resolves with their number. */
-  release(epoch: number): Promise<number>;
-  /** Throws away everything held; returns how many frames. */
-  dropAll(): number;
-  /** true: frames pass at once and unheld (start and end of protection only). */
-  setPassing(passing: boolean): void;
-  stats(): NativeHoldStats;
-  /** IPv4 and IPv6 addresses seen as source in the guest's own frames, with their MAC; at most 32. */
-  addresses(): { mac: string; address: string }[];
-  /** Stops the thread, closes both taps (which removes them); held frames are gone. */
-  close(): Promise<void>;
-}
-
-export interface NativeNet {
-  /**
-   * Makes the two taps of the split port (IFF_VNET_HDR, offloads on) and starts the holder's
-   * thread, holding from its first frame, open epoch `epoch`.
-   */
-  openTapHolder(options: {
-    readTap: string;
-    bridgeTap: string;
-    epoch: number;
-    limitPackets: number;
-    limitBytes: number;
-    /** Called once per open epoch, at its first held frame, and again after `dropAll`. */
-    onWaiting: () => void;
-    /** Called once at each first overflow after a release, and when a tap fails. */
-    onTrouble: (trouble: { kind: 'overflow' | 'tap-failed'; reason: string }) => void;
-  }): NativeTapHolder;
-  /**
-   * Sends from `ifname` what tells the network where `mac` lives: RARP always, gratuitous ARP
-   * (request form) per IPv4 address, unsolicited neighbour advertisement (override flag) per IPv6
-   * address. Source MAC of every frame is `mac`.
-   */
-  announce(options: { ifname: string; mac: string; addresses: readonly string[] }): {
-    frames: number;
-  };
-}
-
 export interface NativeProcessWatch {
   close(): void;
 }
 
 export interface NativeAddon {
+  /** A boundary that only calls back, with the epoch that has closed; the guest still stands then, or runs again already. */
+  boundarySignal(onClosed: (epoch: number) => void): NativeBoundary;
   /** Calls back once when `pid` (any process) ends. `ESRCH` when there is none. Keeps nothing alive. */
   watchProcess(pid: number, onEnded: () => void): NativeProcessWatch;
   libvirt: NativeLibvirt;

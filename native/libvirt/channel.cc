@@ -54,6 +54,19 @@ void OnBlockJob(virConnectPtr, virDomainPtr domain, const char* disk, int type, 
   });
 }
 
+int OnDevice(virConnectPtr, virDomainPtr domain, const char* alias, void* opaque) {
+  const JsCallback& listener = **static_cast<std::shared_ptr<JsCallback>*>(opaque);
+  listener.Post([identity = IdentityOf(domain), alias = std::string(alias)](
+                    Napi::Env env, const Napi::Function& function) {
+    Napi::Object js = Napi::Object::New(env);
+    js.Set("domain", identity.name);
+    js.Set("uuid", identity.uuid);
+    js.Set("alias", alias);
+    function.Call({js});
+  });
+  return 0;
+}
+
 struct Event {
   int id;
   virConnectDomainEventGenericCallback callback;
@@ -66,6 +79,10 @@ Event EventOf(EventKind kind) {
     case EventKind::kBlockJob:
       // The second kind names the disk by its target; the first, by a path that may change.
       return {VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, VIR_DOMAIN_EVENT_CALLBACK(OnBlockJob)};
+    case EventKind::kDeviceAdded:
+      return {VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(OnDevice)};
+    case EventKind::kDeviceRemoved:
+      return {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(OnDevice)};
   }
   throw std::logic_error("no such kind of event");
 }

@@ -37,8 +37,8 @@ struct DomainIdentity {
 DomainIdentity IdentityOf(virDomainPtr domain);
 
 // What a connection tells about its domains without being asked.
-enum class EventKind : size_t { kLifecycle, kBlockJob };
-inline constexpr size_t kEventKinds = 2;
+enum class EventKind : size_t { kLifecycle, kBlockJob, kDeviceAdded, kDeviceRemoved };
+inline constexpr size_t kEventKinds = 4;
 
 // Told by the channels of one connection that libvirt reports one of them dead.
 struct Loss {

@@ -79,7 +79,9 @@ Napi::Function Connection::Define(Napi::Env env) {
        InstanceMethod<&Connection::CreateXml>("createXml"),
        InstanceMethod<&Connection::DefineXml>("defineXml"),
        InstanceMethod<&Connection::OnLifecycle>("onLifecycle"),
-       InstanceMethod<&Connection::OnBlockJob>("onBlockJob")});
+       InstanceMethod<&Connection::OnBlockJob>("onBlockJob"),
+       InstanceMethod<&Connection::OnDeviceAdded>("onDeviceAdded"),
+       InstanceMethod<&Connection::OnDeviceRemoved>("onDeviceRemoved")});
 }
 
 Napi::Object Connection::New(Napi::Env env, Birth birth) {
@@ -213,6 +215,14 @@ Napi::Value Connection::OnLifecycle(const Napi::CallbackInfo& info) {
 
 Napi::Value Connection::OnBlockJob(const Napi::CallbackInfo& info) {
   return Subscribe(info, EventKind::kBlockJob);
+}
+
+Napi::Value Connection::OnDeviceAdded(const Napi::CallbackInfo& info) {
+  return Subscribe(info, EventKind::kDeviceAdded);
+}
+
+Napi::Value Connection::OnDeviceRemoved(const Napi::CallbackInfo& info) {
+  return Subscribe(info, EventKind::kDeviceRemoved);
 }
 
 Napi::Value Connection::Subscribe(const Napi::CallbackInfo& info, EventKind kind) {

@@ -33,6 +33,8 @@ class Connection : public Napi::ObjectWrap<Connection> {
   Napi::Value DefineXml(const Napi::CallbackInfo& info);
   Napi::Value OnLifecycle(const Napi::CallbackInfo& info);
   Napi::Value OnBlockJob(const Napi::CallbackInfo& info);
+  Napi::Value OnDeviceAdded(const Napi::CallbackInfo& info);
+  Napi::Value OnDeviceRemoved(const Napi::CallbackInfo& info);
 
   Napi::Value Subscribe(const Napi::CallbackInfo& info, EventKind kind);
   Napi::Promise FindDomain(Napi::Env env, const char* function,

@@ -60,6 +60,7 @@ class GuestMemory {
   Capture TakeCapture(const CaptureOptions& options, int cancel_fd);
   Capture TakeRest(int cancel_fd);
   Encoded EncodeInto(uint8_t* into, size_t bytes);
+  uint64_t CountWritten() const { return tracker_.CountWritten(); }
   void Abandon();
   void ForgetReplica();
   std::string DigestRam() const;

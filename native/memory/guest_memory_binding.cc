@@ -71,6 +71,7 @@ class GuestMemoryObject : public Napi::ObjectWrap<GuestMemoryObject> {
                      InstanceMethod<&GuestMemoryObject::TakeRest>("captureRest"),
                      InstanceMethod<&GuestMemoryObject::TakeStopped>("captureStopped"),
                      InstanceMethod<&GuestMemoryObject::EncodeInto>("encodeInto"),
+                     InstanceMethod<&GuestMemoryObject::WrittenPages>("writtenPages"),
                      InstanceMethod<&GuestMemoryObject::Abandon>("abandon"),
                      InstanceMethod<&GuestMemoryObject::ForgetReplica>("forgetReplica"),
                      InstanceMethod<&GuestMemoryObject::DigestRam>("digest"),
@@ -156,6 +157,13 @@ class GuestMemoryObject : public Napi::ObjectWrap<GuestMemoryObject> {
   }
   Napi::Value ForgetReplica(const Napi::CallbackInfo& info) {
     return Change(info, &GuestMemory::ForgetReplica);
+  }
+
+  Napi::Value WrittenPages(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&] {
+      return Run([&guest = memory()] { return guest.CountWritten(); },
+                 [](Napi::Env env, uint64_t pages) -> Napi::Value { return Count(env, pages); });
+    });
   }
 
   Napi::Value DigestRam(const Napi::CallbackInfo& info) {

@@ -170,6 +170,20 @@ void Tracker::TakeWritten(ThreadTeam& team, PageRuns& written) {
   }
 }
 
+uint64_t Tracker::CountWritten() const {
+  uint64_t bytes = 0;
+  for (const RamRange& range : layout_.ranges()) {
+    kernel::PageScanArgs args{};
+    args.flags = kernel::kScanCheckWpAsync;
+    args.start = range.hva;
+    args.end = range.hva + range.bytes;
+    args.category_mask = kernel::kPageIsWritten;
+    args.return_mask = kernel::kPageIsWritten;
+    Scan(pagemap_.get(), args, [&](uint64_t start, uint64_t end, uint64_t) { bytes += end - start; });
+  }
+  return bytes / kPageBytes;
+}
+
 Population Tracker::Classify() const {
   Population population;
   for (const RamRange& range : layout_.ranges()) {

@@ -33,6 +33,9 @@ class Tracker {
   // guest stands still. After a failure some pages may be lost: the next scan must count all.
   void TakeWritten(ThreadTeam& team, PageRuns& written);
 
+  // How many pages TakeWritten would find now; changes nothing, so it may be asked of a running guest.
+  uint64_t CountWritten() const;
+
   // Which pages have content. Before the first TakeWritten never-touched pages are found
   // without reading them; later their protection markers look like content.
   Population Classify() const;

@@ -9,6 +9,8 @@ export interface CaptureRequest {
   epoch: number;
   copy: 'staged' | 'live';
   boundaries: readonly NativeBoundary[];
+  /** Called when the capture is under way on its thread; what is asked of that thread now comes right behind it. */
+  onCapturing?: () => void;
   /** Called, guest paused, each time staging is full; must have encoded everything when it resolves. */
   onStagingFull: () => Promise<void>;
 }
@@ -26,10 +28,10 @@ export async function captureEpoch(
   let shippedPaused = false;
   const { epoch, copy, boundaries } = request;
   const result = await pause.pauseAndCapture(async ({ gateFd }) => {
-    const parts: NativeCapture[] = [
+    const capturing =
       gateFd === undefined
-        ? await memory.captureStopped({ epoch, copy, boundaries })
-        : await memory.capture({
+        ? memory.captureStopped({ epoch, copy, boundaries })
+        : memory.capture({
             gateFd,
             epoch,
             copy,
@@ -37,8 +39,9 @@ export async function captureEpoch(
             firstByteTimeoutMs: PAUSE_FIRST_BYTE_TIMEOUT_MS,
             drainTimeoutMs: PAUSE_DRAIN_TIMEOUT_MS,
             deviceStateBytesMax: DEVICE_STATE_BYTES_MAX,
-          }),
-    ];
+          });
+    request.onCapturing?.();
+    const parts = [await capturing];
     while (parts.at(-1)?.status === 'partial') {
       shippedPaused = true;
       await request.onStagingFull();

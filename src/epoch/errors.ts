@@ -25,6 +25,10 @@ export const epochErrors = {
     meaning: 'The guest could not be paused for a checkpoint several times in a row.',
     remedy: 'See whether another job (migration, snapshot, backup) holds the domain.',
   },
+  EPOCH_ENDED: {
+    meaning: 'The epochs ended before the checkpoint that was asked for was committed.',
+    remedy: 'See `understudy status` for the reason; ask again when the domain is protected.',
+  },
 } as const;
 
 export const epochError = errorsOf(epochErrors);

@@ -2,8 +2,10 @@
  * The epoch loop: pause and capture, ship, wait for the commit, release. One at a time, so at
  * most one closed epoch is unacknowledged, while the guest runs on.
  *
- * It holds no protocol state: the session gives it a channel and tells it about commits.
+ * It holds no protocol state: the session gives it a channel and tells it about commits. When the
+ * next pause begins is the pacer's business.
  */
+import { type Deferred, deferred } from '../deferred.js';
 import { messageOf } from '../errors.js';
 import type { PauseSource } from '../hypervisor/pause-source.js';
 import type { NativeBoundary, NativeGuestMemory, NativeHasher } from '../native.js';
@@ -15,6 +17,7 @@ import type { Commits } from './commits.js';
 import { epochError } from './errors.js';
 import type { Fault } from './faults.js';
 import { PAUSE_FAILURES_MAX, SHIP_SILENCE_MS_MAX } from './limits.js';
+import { Pacer } from './pacer.js';
 import type { EpochPolicy } from './policy.js';
 import type { EpochRecord, EpochRecords } from './records.js';
 import { nothingShipped, type Shipped, type Shipper } from './shipper.js';
@@ -30,7 +33,11 @@ export interface EpochLoopDependencies {
   /** Throws unless the device state is whole. */
   checkDeviceState: (deviceState: Buffer) => void;
   boundaries: readonly NativeBoundary[];
+  /** Makes a boundary that calls back when an epoch has closed. */
+  signal: (onClosed: (epoch: number) => void) => NativeBoundary;
   disks: EpochDisks;
+  /** Part of the time outside of pauses in which the guest worked, 0 to 1; told how long it was paused in all. */
+  guestLoad: (pausedMs: number) => number;
   /** Releases the output of a committed epoch; resolves with the number of packets. */
   release: (committed: CommittedEpoch) => Promise<number>;
   addresses: () => Message<'checkpoint'>['addresses'];
@@ -41,7 +48,7 @@ export interface EpochLoopDependencies {
 /** The disks' part of an epoch. */
 export interface EpochDisks {
   /**
-   * Called after the pause: resolves with what the checkpoint must say of the disks once all of the
+   * Called when the guest stands still: resolves with what the checkpoint must say of the disks once all of the
    * epoch's writes are sent; rejects unless every mirror was whole at the boundary.
    */
   proveEpoch(epoch: number): Promise<EpochLog[]>;
@@ -50,6 +57,8 @@ export interface EpochDisks {
 export interface EpochLoopOptions {
   term: number;
   policy: EpochPolicy;
+  /** What one pause can copy. */
+  stagingBytes: number;
   /** The last epoch that was closed before this loop; numbers never come back in one session. */
   lastEpoch: number;
   faults: ReadonlySet<Fault>;
@@ -62,17 +71,33 @@ const DROP_RANGE_EVERY = 10;
 const DROP_RANGE_AMONG = 8;
 
 export class EpochLoop {
+  readonly #pacer: Pacer;
+  readonly #boundaries: readonly NativeBoundary[];
+  /** What the disks must show for the epoch whose boundary was just marked. */
+  #proof: { epoch: number; logs: Promise<EpochLog[]> } | undefined;
   #epoch: number;
   #stopped = false;
   #lastPausedAtMs: number | undefined;
-  #wake: (() => void) | undefined;
   #pauseFailures = 0;
+  /** Those who wait for the commit of a checkpoint that has not begun yet. */
+  #asked: Deferred<number> | undefined;
 
   constructor(
     private readonly options: EpochLoopOptions,
     private readonly dependencies: EpochLoopDependencies,
   ) {
     this.#epoch = options.lastEpoch;
+    const { memory, guestLoad, boundaries, signal } = dependencies;
+    this.#boundaries = [...boundaries, signal((epoch) => void this.#proveDisks(epoch))];
+    const { stagingBytes } = options;
+    const mayOverflow = stagingBytes < memory.ramBytes;
+    this.#pacer = new Pacer(options.policy, {
+      stagingBytes,
+      guestLoad,
+      lookAtDirty: mayOverflow
+        ? async () => (await memory.writtenPages()) * memory.pageBytes
+        : undefined,
+    });
   }
 
   /** The newest epoch that a pause closed or tried to close. */
@@ -82,52 +107,104 @@ export class EpochLoop {
 
   /** Runs until `stop()`; rejects with what made going on impossible. Output stays held then. */
   async run(): Promise<void> {
-    while (!this.#stopped) {
-      await this.#untilNextPause();
-      if (this.#stopped) return;
-      await this.checkpoint();
+    try {
+      while (!this.#stopped) {
+        await this.#pacer.untilNextPause();
+        if (!this.#stopped) await this.checkpoint();
+      }
+    } finally {
+      this.#asked?.reject(epochError('EPOCH_ENDED', 'protection ended before the checkpoint'));
     }
   }
 
   /** Ends the loop after the checkpoint in progress. */
   stop(): void {
     this.#stopped = true;
-    this.#wake?.();
+    this.#pacer.stop();
+  }
+
+  /** The open epoch has its first held packet. */
+  outputWaits(): void {
+    this.#pacer.outputWaits();
+  }
+
+  /** A limit of the output hold is near. */
+  holdFills(): void {
+    this.#pacer.holdFills();
+  }
+
+  /**
+   * Asks for a checkpoint of the guest as it is now; resolves with its epoch when it is committed.
+   * @throws EPOCH_ENDED when the loop ends before that
+   */
+  checkpointNow(): Promise<number> {
+    if (this.#stopped) {
+      return Promise.reject(epochError('EPOCH_ENDED', 'protection has ended'));
+    }
+    this.#asked ??= deferred<number>();
+    this.#pacer.ask();
+    return this.#asked.promise;
   }
 
   /** One whole epoch, now; undefined when the pause failed in a way that lost nothing. */
   async checkpoint(): Promise<EpochRecord | undefined> {
     const { channel } = this.dependencies;
-    // Beside a dead link the heartbeats of another path may go on: a checkpoint has its own bound.
-    channel.limitSilence(SHIP_SILENCE_MS_MAX);
+    const asked = this.#asked;
+    this.#asked = undefined;
     try {
-      return await this.#checkpoint();
+      const record = await this.#checkpoint();
+      if (record !== undefined) asked?.resolve(record.epoch);
+      else if (asked !== undefined) this.#askAgain(asked);
+      return record;
+    } catch (error) {
+      asked?.reject(epochError('EPOCH_ENDED', messageOf(error), { cause: error }));
+      throw error;
     } finally {
       channel.limitSilence(0);
     }
   }
 
+  /** Its pause failed: the next one counts for those who asked, too. */
+  #askAgain(asked: Deferred<number>): void {
+    this.checkpointNow().then(asked.resolve, asked.reject);
+  }
+
   async #checkpoint(): Promise<EpochRecord | undefined> {
-    const { commits, records, release, onEpoch } = this.dependencies;
+    const { memory, records, release, onEpoch } = this.dependencies;
     this.#epoch += 1;
     const epoch = this.#epoch;
     const totals = nothingShipped();
     const hasher = this.dependencies.newHasher();
+    const begunAtMs = performance.now();
+    const pausesApartMs = begunAtMs - (this.#lastPausedAtMs ?? begunAtMs);
+    this.#lastPausedAtMs = begunAtMs;
+    const waitedMs = this.#pacer.pauseBegins();
     const paused = await this.#pause(epoch, totals, hasher);
-    if (paused === undefined) return undefined;
+    if (paused === undefined) {
+      this.#pacer.pauseFailed();
+      return undefined;
+    }
+    if (this.options.faults.has('release-early')) await release(committedEpoch(epoch));
     const resumedAtMs = performance.now();
-    await this.#ship(epoch, totals, hasher, paused);
-    const shippedAtMs = performance.now();
-    await commits.wait(epoch);
+    const { shippedAtMs, committed } = await this.#ship(epoch, totals, hasher, paused);
+    const sentAtMs = performance.now();
+    await committed;
     const committedAtMs = performance.now();
     const releasedPackets = await release(committedEpoch(epoch));
+    const releasedAtMs = performance.now();
     const record = recordOf(paused, totals, releasedPackets, {
-      encodeShip: shippedAtMs - resumedAtMs,
-      commit: committedAtMs - shippedAtMs,
-      release: performance.now() - committedAtMs,
+      waited: waitedMs,
+      total: releasedAtMs - begunAtMs,
+      encode: totals.encodeMs,
+      ship: shippedAtMs - resumedAtMs - totals.encodeMs,
+      prove: sentAtMs - shippedAtMs,
+      commit: committedAtMs - sentAtMs,
+      release: releasedAtMs - committedAtMs,
     });
+    this.#pacer.epochDone(record, memory.pageBytes, pausesApartMs);
     records.add(record);
     onEpoch(record);
+    await this.#pauseSettled(paused);
     return record;
   }
 
@@ -140,22 +217,24 @@ export class EpochLoop {
     totals: Shipped,
     hasher: NativeHasher,
   ): Promise<PausedCapture | undefined> {
-    const { memory, pause, shipper, boundaries, onPauseFailed, checkDeviceState } =
-      this.dependencies;
+    const { memory, pause, shipper, onPauseFailed, checkDeviceState } = this.dependencies;
     let captured = false;
-    this.#lastPausedAtMs = performance.now();
     try {
       const paused = await captureEpoch(memory, pause, {
         epoch,
         copy: 'staged',
-        boundaries,
-        onStagingFull: () => shipper.ship('chunk', epoch, totals, { hasher }),
+        boundaries: this.#boundaries,
+        ...(this.#drops(epoch) ? {} : { onCapturing: () => shipper.encodeAhead() }),
+        onStagingFull: () => {
+          this.#limitSilence();
+          return shipper.ship('chunk', epoch, totals, { hasher });
+        },
       });
       captured = true;
       checkDeviceState(paused.deviceState);
-      this.#pauseFailures = 0;
       return paused;
     } catch (cause) {
+      await shipper.forget();
       if (captured) memory.abandon();
       this.#pauseFailures += 1;
       onPauseFailed(cause as Error, this.#pauseFailures);
@@ -166,25 +245,73 @@ export class EpochLoop {
     }
   }
 
+  /** The fault `drop-range`: smaller chunks, and one of them is not sent. */
+  #drops(epoch: number): boolean {
+    return this.options.faults.has('drop-range') && epoch % DROP_RANGE_EVERY === 0;
+  }
+
+  /**
+   * QEMU's answer to the pause comes some time after its end. The device state was whole, so the epoch
+   * counts whatever the answer; one that fails is a monitor in trouble, which the next pause will meet.
+   */
+  async #pauseSettled({ settled }: PausedCapture): Promise<void> {
+    try {
+      await settled;
+      this.#pauseFailures = 0;
+    } catch (error) {
+      this.#pauseFailures += 1;
+      this.dependencies.onPauseFailed(error as Error, this.#pauseFailures);
+    }
+  }
+
+  /**
+   * Beside a dead link the heartbeats of another path may go on: what is shipped has its own bound. Not the
+   * pause, which may have to wait for libvirt (another job of the domain), and has one too.
+   */
+  #limitSilence(): void {
+    this.dependencies.channel.limitSilence(SHIP_SILENCE_MS_MAX);
+  }
+
+  /**
+   * Asked as soon as the guest stands still, while QEMU is still saving: libvirt keeps the question until
+   * that command is answered, so that it is answered right after the pause and never before it.
+   */
+  #proveDisks(epoch: number): Promise<EpochLog[]> {
+    if (this.#proof?.epoch === epoch) return this.#proof.logs;
+    const logs = this.dependencies.disks.proveEpoch(epoch);
+    // Met when the checkpoint is sent; of a pause that fails nobody asks.
+    logs.catch(() => undefined);
+    this.#proof = { epoch, logs };
+    return logs;
+  }
+
+  /** Resolves when the checkpoint is on its way: with the moment at which its pages were, and with its commit. */
   async #ship(
     epoch: number,
     totals: Shipped,
     hasher: NativeHasher,
     { deviceState }: PausedCapture,
-  ): Promise<void> {
-    const { shipper, channel, disks } = this.dependencies;
-    const { term, faults } = this.options;
-    const proof = disks.proveEpoch(epoch);
-    // Met below; a failure to ship that comes first must not leave it unmet.
-    proof.catch(() => undefined);
-    const drops = faults.has('drop-range') && epoch % DROP_RANGE_EVERY === 0;
+  ): Promise<{ shippedAtMs: number; committed: Promise<void> }> {
+    const { shipper, channel, commits } = this.dependencies;
+    const { term } = this.options;
+    this.#limitSilence();
+    const proof = this.#proveDisks(epoch);
     const dropChunk = (epoch / DROP_RANGE_EVERY) % DROP_RANGE_AMONG;
-    await shipper.ship('chunk', epoch, totals, { hasher, ...(drops ? { dropChunk } : {}) });
+    await shipper.ship('chunk', epoch, totals, {
+      hasher,
+      ...(this.#drops(epoch) ? { dropChunk } : {}),
+    });
     hasher.update(deviceState);
     totals.bytes += deviceState.length;
+    const state = channel.send({ type: 'deviceState', epoch, term }, deviceState);
+    state.catch(() => undefined);
+    const shippedAtMs = performance.now();
     const logs = await proof;
+    // Before its last frame leaves: the answer may be faster than the return of the call that sends it.
+    const committed = commits.wait(epoch);
+    committed.catch(() => undefined);
     await Promise.all([
-      channel.send({ type: 'deviceState', epoch, term }, deviceState),
+      state,
       channel.sendMessage(
         'checkpoint',
         'checkpoint',
@@ -197,40 +324,41 @@ export class EpochLoop {
         { epoch, term },
       ),
     ]);
+    return { shippedAtMs, committed };
   }
+}
 
-  #untilNextPause(): Promise<void> {
-    const delayMs = this.options.policy.nextPauseInMs({
-      nowMs: performance.now(),
-      lastPausedAtMs: this.#lastPausedAtMs,
-    });
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, delayMs);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
+interface LaterMs {
+  waited: number | undefined;
+  total: number;
+  encode: number;
+  ship: number;
+  prove: number;
+  commit: number;
+  release: number;
 }
 
 function recordOf(
   { capture, shippedPaused }: PausedCapture,
   totals: Shipped,
   releasedPackets: number,
-  laterMs: { encodeShip: number; commit: number; release: number },
+  laterMs: LaterMs,
 ): EpochRecord {
   return {
     epoch: capture.epoch,
     pausedAtMs: Number(capture.pausedAtNs) / 1e6,
     pauseUs: capture.pauseUs,
+    waitedUs: laterMs.waited === undefined ? undefined : laterMs.waited * 1000,
+    totalUs: laterMs.total * 1000,
     phasesUs: {
       gate: capture.gateUs,
       boundary: capture.boundaryUs,
       scan: capture.scanUs,
       copy: capture.copyUs,
-      drain: capture.drainUs,
-      encodeShip: laterMs.encodeShip * 1000,
+      deviceState: capture.drainUs,
+      encode: laterMs.encode * 1000,
+      ship: laterMs.ship * 1000,
+      prove: laterMs.prove * 1000,
       commit: laterMs.commit * 1000,
       release: laterMs.release * 1000,
     },

@@ -1,25 +1,34 @@
 /** What each epoch cost, kept in a ring, and the percentiles made from it. Phases share these names everywhere. */
 import { EPOCH_RECORDS_MAX } from './limits.js';
 
-/** The parts of one epoch, in order; microseconds. The first five are inside or at the pause. */
-export const PHASES = [
-  'gate',
-  'boundary',
-  'scan',
-  'copy',
-  'drain',
-  'encodeShip',
-  'commit',
-  'release',
-] as const;
+/** The parts of one epoch, in order; all but the first are one after the other. */
+export const PHASES = {
+  gate: 'From the command to the guest standing still: QEMU flushes its disks in it.',
+  boundary: 'Output hold and disk mirror mark the end of the epoch.',
+  scan: 'Finding the dirty pages and protecting them again.',
+  copy: 'Copying them to staging.',
+  deviceState: 'Draining the device state; the guest runs again at its end.',
+  encode: 'Encoding the first chunk; the others are encoded while one is sent.',
+  ship: 'Handing pages, device state and disk log to the network.',
+  prove:
+    'Waiting for what must be certain before the checkpoint counts: mirrors whole, command answered.',
+  commit: 'Until the backup has acknowledged.',
+  release: 'Until the held packets have left.',
+} as const;
 
-export type Phase = (typeof PHASES)[number];
+export const PHASE_NAMES = Object.keys(PHASES) as readonly Phase[];
+
+export type Phase = keyof typeof PHASES;
 
 export interface EpochRecord {
   epoch: number;
   /** CLOCK_MONOTONIC, ms, of the pause's begin. */
   pausedAtMs: number;
   pauseUs: number;
+  /** From the first held packet to the decision to pause; undefined when no output waited. */
+  waitedUs: number | undefined;
+  /** From that decision to the release: what the phases add up to, and what lies between them. */
+  totalUs: number;
   phasesUs: Record<Phase, number>;
   dirtyPages: number;
   dataPages: number;
@@ -60,6 +69,16 @@ export class EpochRecords {
     this.epochs += 1;
     this.shippedBytes += record.shippedBytes;
     if (record.shippedPaused) this.shippedPausedEpochs += 1;
+  }
+
+  /** The spread of every phase over the newest `count` epochs; microseconds. */
+  phases(count: number = EPOCH_RECORDS_MAX): Record<Phase, Spread> {
+    const records = this.last(count);
+    const entries = PHASE_NAMES.map((phase) => [
+      phase,
+      spreadOf(records.map(({ phasesUs }) => phasesUs[phase])),
+    ]);
+    return Object.fromEntries(entries) as Record<Phase, Spread>;
   }
 
   /** Oldest first, at most `count` of the newest. */

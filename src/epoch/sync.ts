@@ -44,12 +44,13 @@ export async function syncMemory(
   let pagesBefore = Number.POSITIVE_INFINITY;
   let pauseUsMax = 0;
   for (let round = 0; ; round += 1) {
-    const { capture } = await captureEpoch(memory, pause, {
+    const { capture, settled } = await captureEpoch(memory, pause, {
       epoch: 0,
       copy: 'live',
       boundaries: [],
       onStagingFull: () => shipper.ship('syncChunk', 0, totals),
     });
+    await settled;
     pauseUsMax = Math.max(pauseUsMax, capture.pauseUs);
     const handledBefore = handledPages(totals);
     const report = (): void =>

@@ -1,5 +1,10 @@
 /** One connection to this host's libvirt, and everything that starts from it. */
-import { type NativeConnection, type NativeDomain, native } from '../native.js';
+import {
+  type NativeConnection,
+  type NativeDeviceEvent,
+  type NativeDomain,
+  native,
+} from '../native.js';
 import { type BlockJobEvent, blockJobEvent } from './block-jobs.js';
 import { type CheckReport, checkDomain } from './check.js';
 import { ProtectedDomain } from './domain.js';
@@ -20,6 +25,14 @@ export interface HypervisorOptions {
   uri: string;
   /** Called once when libvirt reports the connection dead; not after `close()`. */
   onClosed?: (reason: string) => void;
+}
+
+/** A device was plugged into or out of a running domain. */
+export interface DeviceEvent {
+  uuid: string;
+  /** libvirt's name of it: net1. */
+  alias: string;
+  kind: 'added' | 'removed';
 }
 
 export interface DomainRef {
@@ -73,6 +86,7 @@ export class Hypervisor implements StandbyHost, MirrorHost {
   readonly #onClosed: ((reason: string) => void) | undefined;
   readonly #listeners = new Set<(event: LifecycleEvent) => void>();
   readonly #blockJobListeners = new Set<(event: BlockJobEvent) => void>();
+  readonly #deviceListeners = new Set<(event: DeviceEvent) => void>();
   #closed = false;
 
   /** Use `openHypervisor`. */
@@ -88,6 +102,7 @@ export class Hypervisor implements StandbyHost, MirrorHost {
     this.#closed = true;
     this.#listeners.clear();
     this.#blockJobListeners.clear();
+    this.#deviceListeners.clear();
     await callLibvirt({ operation: 'close' }, LIFECYCLE_TIMEOUT_MS, () => this.#connection.close());
   }
 
@@ -128,6 +143,15 @@ export class Hypervisor implements StandbyHost, MirrorHost {
     };
     this.#blockJobListeners.add(own);
     return () => this.#blockJobListeners.delete(own);
+  }
+
+  /** Devices plugged into or out of that domain while it runs; returns what unsubscribes. */
+  onDevice(uuid: string, listener: (event: DeviceEvent) => void): () => void {
+    const own = (event: DeviceEvent) => {
+      if (event.uuid === uuid) listener(event);
+    };
+    this.#deviceListeners.add(own);
+    return () => this.#deviceListeners.delete(own);
   }
 
   /**
@@ -198,6 +222,13 @@ export class Hypervisor implements StandbyHost, MirrorHost {
         for (const listener of [...this.#blockJobListeners]) listener(blockJobEvent(event));
       }),
     );
+    const tellDevice =
+      (kind: DeviceEvent['kind']) =>
+      ({ uuid, alias }: NativeDeviceEvent): void => {
+        for (const listener of [...this.#deviceListeners]) listener({ uuid, alias, kind });
+      };
+    await this.#call('subscribe', () => this.#connection.onDeviceAdded(tellDevice('added')));
+    await this.#call('subscribe', () => this.#connection.onDeviceRemoved(tellDevice('removed')));
   }
 
   #call<T>(operation: string, start: () => Promise<T>): Promise<T> {

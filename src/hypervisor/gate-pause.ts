@@ -15,6 +15,8 @@ export class GatePause implements PauseSource {
   readonly #domain: ProtectedDomain;
   readonly #options: GateOptions;
   #gate: PauseGate | undefined;
+  /** The command of the last pause; never rejects. */
+  #settling: Promise<void> = Promise.resolve();
 
   constructor(domain: ProtectedDomain, options: GateOptions) {
     this.#domain = domain;
@@ -24,26 +26,37 @@ export class GatePause implements PauseSource {
   async pauseAndCapture(
     capture: (how: PauseHow) => Promise<NativeCapture>,
   ): Promise<PausedCapture> {
+    await this.#settling;
     this.#gate ??= new PauseGate(this.#domain, this.#options);
     const gate = this.#gate;
     let saveFailure: { error: unknown } | undefined;
     const saved = gate.pause().catch((error: unknown) => {
       saveFailure = { error };
     });
+    let captured: NativeCapture;
     try {
-      const captured = await capture({ gateFd: gate.readFd });
-      await this.#answered(saved);
-      if (saveFailure !== undefined) throw saveFailure.error;
-      return { capture: captured, deviceState: captured.deviceState };
+      captured = await capture({ gateFd: gate.readFd });
     } catch (error) {
       // What failed first is the cause; the other failure is its consequence.
       const cause = saveFailure?.error ?? error;
       await this.#abandon(gate, saved);
       throw cause;
     }
+    const settled = (async () => {
+      try {
+        await this.#answered(saved);
+        if (saveFailure !== undefined) throw saveFailure.error;
+      } catch (error) {
+        await this.#abandon(gate, saved);
+        throw error;
+      }
+    })();
+    this.#settling = settled.catch(() => undefined);
+    return { capture: captured, deviceState: captured.deviceState, settled };
   }
 
   async close(): Promise<void> {
+    await this.#settling;
     this.#gate?.close();
     this.#gate = undefined;
   }

@@ -62,3 +62,9 @@ export const MIRROR_CALL_TIMEOUT_MS = 10_000;
 
 /** Where the self-check encodes to and forgets; as large as a chunk of the sync. */
 export const SCRATCH_BYTES = 4 * 1024 * 1024;
+
+/** The slowest clock of a kernel ticks 100 times a second; twice that, for a tick that comes late. */
+export const CLOCK_TICK_MS_MAX = 20;
+
+/** How busy the guest is, is a mean over at least this: a running thread's time is kept up to date by ticks of up to 10 ms. */
+export const VCPU_LOAD_WINDOW_MS = 50;

@@ -11,6 +11,7 @@
  */
 import { messageOf, type UnderstudyError } from '../errors.js';
 import type { BlockJobEvent } from './block-jobs.js';
+import { diskLook, isUnwritten, type Look, type WrittenDisk } from './disk-writes.js';
 import type { ProtectedDomain } from './domain.js';
 import { hypervisorError } from './errors.js';
 import { endMirror } from './leftover-jobs.js';
@@ -29,7 +30,7 @@ export interface MirrorOptions {
   /** Where our NBD server listens; its exports are named like the disks. */
   socketPath: string;
   /** By target: vda. */
-  disks: readonly { name: string }[];
+  disks: readonly ({ name: string } & Partial<WrittenDisk>)[];
   /** Called once, when a job of ours ended that nobody asked to end; not before `start` has returned. */
   onLost: (error: UnderstudyError) => void;
 }
@@ -56,6 +57,9 @@ export class MirrorJobs {
   #started = false;
   /** While starting: a job on one of our disks was said to have ended. */
   #doubt = false;
+  readonly #look: (() => Look) | undefined;
+  /** A look after which every job was seen alive. */
+  #proven: Look | undefined;
   #over: UnderstudyError | undefined;
   #waiters: Waiter[] = [];
 
@@ -64,6 +68,10 @@ export class MirrorJobs {
     this.#onLost = options.onLost;
     this.#disks = new Set(options.disks.map(({ name }) => name));
     this.#copying = new Set(this.#disks);
+    const written = options.disks.flatMap(({ path, format }) =>
+      path === undefined || format === undefined ? [] : [{ path, format }],
+    );
+    this.#look = written.length === options.disks.length ? diskLook(written) : undefined;
     this.#unsubscribe = [
       host.onBlockJob(domain.uuid, (event) => this.#onEvent(event)),
       host.onGone(domain.uuid, (reason) => this.#lose(`the guest is gone: ${reason}`)),
@@ -112,11 +120,16 @@ export class MirrorJobs {
   }
 
   /**
-   * Returns when QEMU says that every job is alive and in step; one question to QEMU.
+   * Returns when it is certain that no write of the guest until now is missing at its target. Where nothing was
+   * written since the jobs were last seen alive there is nothing to ask; else one question to QEMU.
    * @throws HYP_MIRROR_LOST and what a monitor command throws
    */
   async prove(): Promise<void> {
+    if (this.#over !== undefined) throw this.#over;
+    const now = this.#look?.();
+    if (now !== undefined && this.#proven !== undefined && isUnwritten(this.#proven, now)) return;
     await this.#ownJobs(mirrorFault);
+    this.#proven = now;
   }
 
   /**

@@ -4,7 +4,7 @@
  * A block's address inside QEMU names its mapping, the mapping's inode names the memfd, and the
  * descriptor with that inode is the file: no guessing by size, so equal NUMA nodes are told apart.
  */
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, readlink, stat } from 'node:fs/promises';
 import type { ProtectedDomain } from './domain.js';
 import { hypervisorError } from './errors.js';
 import { covering, mappingsOf } from './process.js';
@@ -43,6 +43,8 @@ async function descriptorsByInode(
   const found = new Map<bigint, { path: string; bytes: number }>();
   for (const fd of await readdir(`/proc/${pid}/fd`)) {
     const path = `/proc/${pid}/fd/${fd}`;
+    // Inode numbers are those of a file system; only memfds are meant, and all of these share one.
+    if (!(await readlink(path)).startsWith('/memfd:')) continue;
     const { ino, size } = await stat(path, { bigint: true });
     found.set(ino, { path, bytes: Number(size) });
   }

@@ -60,7 +60,7 @@ export class StoppedPause implements PauseSource {
     await this.#file.empty();
     await saveDeviceState(this.#domain, `/dev/fdset/${this.#fdset}`, PAUSE_TIMEOUT_MS);
     const deviceState = await this.#file.content(this.#domain);
-    return { capture: await capture({}), deviceState };
+    return { capture: await capture({}), deviceState, settled: Promise.resolve() };
   }
 
   /** Takes the file away from QEMU again. */

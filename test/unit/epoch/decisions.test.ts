@@ -1,20 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Commits } from '../../../src/epoch/commits.js';
 import { SYNC_ROUNDS_MAX, SYNC_SMALL_PAGES } from '../../../src/epoch/limits.js';
-import { fixedPolicy } from '../../../src/epoch/policy.js';
 import { spreadOf } from '../../../src/epoch/records.js';
 import { anotherRound } from '../../../src/epoch/sync.js';
-
-describe('the fixed policy', () => {
-  it.each([
-    ['the first pause', 1_000, undefined, 0],
-    ['right after a pause', 1_000, 1_000, 50],
-    ['in mid-interval', 1_020, 1_000, 30],
-    ['late: not made up for', 1_400, 1_000, 0],
-  ])('%s', (_when, nowMs, lastPausedAtMs, expected) => {
-    expect(fixedPolicy(50).nextPauseInMs({ nowMs, lastPausedAtMs })).toBe(expected);
-  });
-});
 
 describe('sync', () => {
   const big = SYNC_SMALL_PAGES * 10;
