@@ -11,13 +11,14 @@ import { rowFor } from '../failover/table.js';
 import { TermStore } from '../failover/term-store.js';
 import { type Hypervisor, openHypervisor } from '../hypervisor/connection.js';
 import { inspectDomain } from '../hypervisor/inspect.js';
-import { holderBackend } from '../netbuffer/holder.js';
+import { restoreTap } from '../netbuffer/backends.js';
 import type { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
 import { commonVersion, decodeMessage } from '../wire/messages.js';
 import { checkAll, type Endpoint, type FullReport } from './check.js';
 import { type Holdings, report, statusWithoutSession } from './copies.js';
+import type { EpochReport } from './epoch-report.js';
 import { agentError } from './errors.js';
 import { SESSION_END_TIMEOUT_MS } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
@@ -120,6 +121,15 @@ export class Agent {
 
   async failover(domain: string): Promise<DomainStatus> {
     return this.#session(domain).request('/v1/failover');
+  }
+
+  /** Begins a checkpoint at once; with `wait`, resolves when it is committed. */
+  checkpoint(domain: string, wait: boolean): Promise<{ epoch?: number }> {
+    return this.#session(domain).checkpoint(wait);
+  }
+
+  epochs(domain: string, count: number): Promise<EpochReport> {
+    return this.#session(domain).epochs(count);
   }
 
   /** Also of a domain that no session runs for, if its disks are known on this host. */
@@ -238,7 +248,7 @@ export class Agent {
       const { nics } = await inspectDomain(await hypervisor.domain(domain));
       for (const { tap, bridge } of nics) {
         if (tap !== undefined && bridge !== undefined) {
-          await holderBackend.restoreTap({ tap, bridge });
+          await restoreTap({ tap, bridge });
         }
       }
     } finally {

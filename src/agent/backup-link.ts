@@ -31,6 +31,8 @@ export interface LinkRequest {
   firstEpoch: number;
   onSilent: (silentMs: number) => void;
   onStall: (lateMs: number) => void;
+  /** The backup has heard what was sent at `sentAtMs` (CLOCK_MONOTONIC). */
+  onHeard: (sentAtMs: number) => void;
 }
 
 export interface BackupLink {
@@ -61,6 +63,7 @@ export async function connectBackup(request: LinkRequest): Promise<BackupLink> {
         ...request.description,
         heartbeat: config.heartbeat,
         heartbeatPaths: config.heartbeatHosts.length,
+        consistency: config.consistency,
         session: request.session,
         disks: [...request.disks],
         firstEpoch: request.firstEpoch,
@@ -111,6 +114,7 @@ async function connectHeartbeats(
   const heartbeats = new HeartbeatPaths(config.heartbeat, hosts.length, () => term, {
     onSilent: request.onSilent,
     onStall: request.onStall,
+    onHeard: request.onHeard,
     patience: () => PATIENCE,
   });
   const attempts = hosts.map(async (host, path) => {

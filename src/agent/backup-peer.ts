@@ -2,6 +2,7 @@
  * What the backup holds for one connected primary: the standby, the replica being kept current and the
  * heartbeats. It outlives the connection: the committed checkpoint is what a takeover needs.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { monotonicMs } from '../clock.js';
 import type { DiskRecords } from '../diskmirror/disk-record.js';
 import { diskError } from '../diskmirror/errors.js';
@@ -16,7 +17,7 @@ import type { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
 import { DEVICE_STATE_BYTES_MAX, RECORDED_BYTES } from '../wire/limits.js';
-import { commonVersion, decodeMessage, type Message } from '../wire/messages.js';
+import { type Consistency, commonVersion, decodeMessage, type Message } from '../wire/messages.js';
 import { BackupDisks } from './backup-disks.js';
 import { BackupStandby } from './backup-standby.js';
 import { CHUNK_BUFFERS_KEPT, PATIENCE } from './limits.js';
@@ -62,9 +63,10 @@ export class BackupPeer {
     private readonly standby: BackupStandby,
     private readonly disks: BackupDisks | undefined,
     pool: BufferPool,
-    { identity, heartbeat, heartbeatPaths }: Message<'helloCheckpoints'>,
+    private readonly hello: Message<'helloCheckpoints'>,
     private readonly listener: BackupPeerListener,
   ) {
+    const { identity, heartbeat, heartbeatPaths } = hello;
     const ramBytes = identity.ramBlocks.reduce((total, { bytes }) => total + bytes, 0);
     this.#receiver = new ReplicaReceiver(ramBytes * STAGING_PER_RAM + DEVICE_STATE_BYTES_MAX, {
       replica: standby.replica,
@@ -156,6 +158,19 @@ export class BackupPeer {
       discardedBytes,
       phasesMs: { applyMs, liveMs, ...phasesMs },
     };
+  }
+
+  get consistency(): Consistency {
+    return this.hello.consistency;
+  }
+
+  /** Answers the primary no more and returns when its output must have stopped by itself; at once when it waits for commits anyway. */
+  async outlastLease(): Promise<void> {
+    const { consistency, heartbeat } = this.hello;
+    if (consistency !== 'timeline') return;
+    this.#promoting = true;
+    this.heartbeats.close();
+    await delay(heartbeat.intervalMs * heartbeat.missedMax);
   }
 
   keepDefinition(): Promise<void> {

@@ -119,6 +119,15 @@ export class BackupSession {
     }
   }
 
+  async checkpoint(): Promise<never> {
+    return this.epochs();
+  }
+
+  epochs(): never {
+    const { domain } = this.config;
+    throw agentError('AGENT_NO_EPOCHS', `this host is the backup of ${domain}`, { domain });
+  }
+
   status(): DomainStatus {
     const { state, since, reason } = this.#machine;
     const peer = this.#peer;
@@ -137,6 +146,7 @@ export class BackupSession {
             peer: peer.address,
             qemuPid: peer.qemuPid,
             heartbeat: peer.heartbeats.summary,
+            consistency: peer.consistency,
             replica: peer.summary,
             ...(peer.diskStatus === undefined ? {} : { disks: peer.diskStatus }),
           }),
@@ -223,6 +233,8 @@ export class BackupSession {
     const peer = this.#peer;
     try {
       if (peer === undefined) throw wireError('WIRE_UNEXPECTED', 'no replica to promote');
+      // Output that does not wait ends by itself, some time after the primary was last answered.
+      if (this.#cause === 'failoverAsked') await peer.outlastLease();
       const outcome = await peer.promote(this.#term);
       this.#takeover = {
         ...outcome,

@@ -1,11 +1,23 @@
 /** The agent's control API as a client sees it: the CLI and the laboratory use nothing else. */
+import type { PolicyName } from '../epoch/policy.js';
+import type { Consistency } from '../wire/messages.js';
 import type { FullReport } from './check.js';
 import { controlRequest } from './control-request.js';
+import type { EpochReport } from './epoch-report.js';
 import type { DomainStatus } from './status.js';
 
 export interface ProtectBody {
   backup: { host: string; port: number };
+  policy?: PolicyName;
+  /** Of `fixed`. */
   intervalMs?: number;
+  /** Of `adaptive`, these three. */
+  minIntervalMs?: number;
+  maxIntervalMs?: number;
+  /** 0 to 1. */
+  pauseBudget?: number;
+  consistency?: Consistency;
+  outputHold?: 'auto' | 'plug' | 'holder';
   heartbeatHosts?: string[];
   heartbeat?: { intervalMs: number; missedMax: number };
   stagingBytes?: number;
@@ -31,6 +43,16 @@ export class AgentClient {
   }
   unprotect(domain: string, force: boolean): Promise<DomainStatus> {
     return this.#post(`${path(domain)}/unprotect`, { force });
+  }
+  /** With `wait`, resolves with the epoch in which the present state is committed. */
+  async checkpoint(domain: string, wait: boolean): Promise<{ epoch?: number }> {
+    const at = `${path(domain)}/checkpoint`;
+    return (await controlRequest(this.socketPath, 'POST', at, { wait })) as { epoch?: number };
+  }
+  /** Where the time of the newest `count` epochs went. */
+  epochs(domain: string, count?: number): Promise<EpochReport> {
+    const query = count === undefined ? '' : `?count=${count}`;
+    return this.#get<EpochReport>(`${path(domain)}/epochs${query}`);
   }
   failover(domain: string): Promise<DomainStatus> {
     return this.#post(`${path(domain)}/failover`, {});

@@ -2,9 +2,11 @@
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import Fastify, { type FastifyInstance } from 'fastify';
+import { EPOCH_RECORDS_MAX } from '../epoch/limits.js';
 import { UnderstudyError } from '../errors.js';
 import type { Agent } from './agent.js';
 import { agentError } from './errors.js';
+import { EPOCHS_REPORTED_DEFAULT } from './limits.js';
 import { issueOf, parseEndpoint, protectRequestSchema } from './protect-request.js';
 import { reasonOf } from './status.js';
 import { VERSION } from './version.js';
@@ -23,6 +25,12 @@ function backupOf(text: string | undefined) {
     throw agentError('AGENT_BAD_REQUEST', `backup ${text} is not HOST[:PORT]`);
   }
   return endpoint;
+}
+
+function countOf(text = String(EPOCHS_REPORTED_DEFAULT)): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= EPOCH_RECORDS_MAX) return count;
+  throw agentError('AGENT_BAD_REQUEST', `count ${text} is not 1 to ${EPOCH_RECORDS_MAX}`);
 }
 
 export function controlSocket(runDir: string): string {
@@ -53,6 +61,14 @@ export async function serveControl(agent: Agent, runDir: string): Promise<Fastif
   server.post<ByDomain & { Body: { force?: boolean } }>(
     '/v1/domains/:domain/unprotect',
     ({ params, body }) => agent.unprotect(params.domain, body?.force === true),
+  );
+  server.post<ByDomain & { Body: { wait?: boolean } }>(
+    '/v1/domains/:domain/checkpoint',
+    ({ params, body }) => agent.checkpoint(params.domain, body?.wait === true),
+  );
+  server.get<ByDomain & { Querystring: { count?: string } }>(
+    '/v1/domains/:domain/epochs',
+    ({ params, query }) => agent.epochs(params.domain, countOf(query.count)),
   );
   server.post<ByDomain>('/v1/domains/:domain/failover', ({ params }) =>
     agent.failover(params.domain),

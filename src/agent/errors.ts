@@ -78,6 +78,23 @@ export const agentErrors = {
     remedy:
       'Look at `understudy status DOMAIN` on the other host; do not start the domain on this one.',
   },
+  AGENT_DEVICES_CHANGED: {
+    meaning: 'A device was plugged into or out of the guest while it was protected.',
+    remedy:
+      'Protection starts anew by itself. If the backup could not be reached, unprotect the domain and protect it again.',
+  },
+  AGENT_NO_EPOCHS: {
+    meaning:
+      'The domain is not protected on this host as primary, so there are no checkpoints to take or show.',
+    remedy:
+      'Look at `understudy status DOMAIN`; ask on the primary, and wait until it is protected.',
+  },
+  AGENT_OUTPUT_UNHELD: {
+    meaning:
+      'Somebody changed the interfaces or traffic filters that hold the guest’s output; some packets left before their checkpoint.',
+    remedy:
+      'It was put back at once and a checkpoint covers what left. Find what changes them (network scripts, `tc`, firewall tools) and make it leave the taps alone.',
+  },
   AGENT_NOT_BACKUP: {
     meaning: 'Only the backup can take a domain over, and this host is its primary.',
     remedy: 'Run the command on the other host; `understudy status DOMAIN` names it.',

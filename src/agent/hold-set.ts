@@ -1,7 +1,11 @@
 /** The output holds of all NICs of one domain, driven as one. */
 import type { NativeBoundary } from '../native.js';
-import { holderBackend } from '../netbuffer/holder.js';
-import type { CommittedEpoch, OutputHold } from '../netbuffer/output-hold.js';
+import type {
+  CommittedEpoch,
+  HoldBackend,
+  HoldTrouble,
+  OutputHold,
+} from '../netbuffer/output-hold.js';
 import type { HoldSummary } from './status.js';
 
 export interface HeldNic {
@@ -9,29 +13,42 @@ export interface HeldNic {
   bridge?: string;
 }
 
+export interface HoldListener {
+  /** Output of the open epoch waits. */
+  onWaiting: () => void;
+  /** A limit is near: a commit would make room. */
+  onFilling: () => void;
+  onTrouble: (tap: string, trouble: HoldTrouble) => void;
+}
+
 export class HoldSet {
-  private constructor(private readonly holds: readonly OutputHold[]) {}
+  private constructor(
+    private readonly backend: HoldBackend,
+    private readonly holds: readonly OutputHold[],
+  ) {}
 
   /** Holds every NIC that has a tap on a bridge, or none: a failure gives back what was held. */
   static async begin(
+    backend: HoldBackend,
     nics: readonly HeldNic[],
-    options: { epoch: number; open: boolean; onTrouble: (reason: string) => void },
+    epoch: number,
+    listener: HoldListener,
   ): Promise<HoldSet> {
     const holds: OutputHold[] = [];
     try {
       for (const { tap, bridge } of nics) {
         if (tap === undefined || bridge === undefined) continue;
-        const hold = await holderBackend.holdOutput({
+        const hold = await backend.holdOutput({
           tap,
           bridge,
-          epoch: options.epoch,
-          onWaiting: () => undefined,
-          onTrouble: ({ kind, reason }) => options.onTrouble(`${tap}: ${kind}: ${reason}`),
+          epoch,
+          onWaiting: listener.onWaiting,
+          onFilling: listener.onFilling,
+          onTrouble: (trouble) => listener.onTrouble(tap, trouble),
         });
         holds.push(hold);
-        if (options.open) hold.setPassing(true);
       }
-      return new HoldSet(holds);
+      return new HoldSet(backend, holds);
     } catch (error) {
       await Promise.all(holds.map((hold) => hold.close({ release: true })));
       throw error;
@@ -47,7 +64,7 @@ export class HoldSet {
     const sum = (value: (one: (typeof stats)[number]) => number): number =>
       stats.reduce((total, one) => total + value(one), 0);
     return {
-      backend: this.holds[0]?.backend ?? 'none',
+      backend: this.backend.name,
       heldPackets: sum((one) => one.heldPackets),
       heldBytes: sum((one) => one.heldBytes),
       releasedPackets: sum((one) => one.releasedPackets),
@@ -59,6 +76,16 @@ export class HoldSet {
   async release(committed: CommittedEpoch): Promise<number> {
     const released = await Promise.all(this.holds.map((hold) => hold.release(committed)));
     return released.reduce((total, packets) => total + packets, 0);
+  }
+
+  /** Output passes unheld: for a planted fault. */
+  open(): void {
+    for (const hold of this.holds) hold.setPassing(true);
+  }
+
+  /** Output passes until then and is held after it (CLOCK_MONOTONIC ms). */
+  passUntil(deadlineMs: number): void {
+    for (const hold of this.holds) hold.passUntil(deadlineMs);
   }
 
   addresses(): { mac: string; address: string }[] {

@@ -35,6 +35,9 @@ export const SESSION_NICENESS = -15;
 /** A session that does not tell its status within this is not well. */
 export const STATUS_TIMEOUT_MS = 2_000;
 
+/** Epochs that a report is made of, unless another number is asked for. */
+export const EPOCHS_REPORTED_DEFAULT = 1_000;
+
 /** Chunk buffers the backup keeps for reuse, 1 MiB each: a busy guest’s checkpoint allocates nothing. */
 export const CHUNK_BUFFERS_KEPT = 64;
 

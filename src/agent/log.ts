@@ -18,6 +18,7 @@ export const LOG_EVENTS = {
   libvirtClosed: 'libvirt-closed',
   stall: 'own-stall',
   takeover: 'takeover',
+  devicesChanged: 'devices-changed',
   mirrorTrouble: 'mirror-trouble',
   disksFound: 'disks-found',
   teardown: 'teardown-failed',

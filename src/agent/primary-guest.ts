@@ -20,7 +20,10 @@ import { MirrorJobs } from '../hypervisor/mirror-jobs.js';
 import { choosePauseSource } from '../hypervisor/pause.js';
 import type { PauseSource } from '../hypervisor/pause-source.js';
 import { ramMap } from '../hypervisor/ram-map.js';
+import { VcpuLoad } from '../hypervisor/vcpu-load.js';
 import { type NativeGuestMemory, native } from '../native.js';
+import { chooseBackend } from '../netbuffer/backends.js';
+import type { HoldBackend, HoldTrouble } from '../netbuffer/output-hold.js';
 import type { GuestIdentity } from '../wire/messages.js';
 import { checkAll } from './check.js';
 import { agentError } from './errors.js';
@@ -42,7 +45,11 @@ export interface GuestListener {
   onEnded(end: GuestEnd): void;
   /** A disk's mirror broke: the epochs must stop. */
   onMirrorLost(error: Error): void;
-  onHoldTrouble(reason: string): void;
+  /** A device was plugged in or out: the standby is not the same machine any more. */
+  onDevicesChanged(what: string): void;
+  onOutputWaits(): void;
+  onHoldFills(): void;
+  onHoldTrouble(tap: string, trouble: HoldTrouble): void;
 }
 
 /** The mirror of the guest's disks; nothing is started yet. */
@@ -79,6 +86,7 @@ export class PrimaryGuest {
   #hold: HoldSet | undefined;
   readonly #end = deferred<'gone'>();
   #stopWatching: () => void = () => undefined;
+  #stopListening: () => void = () => undefined;
 
   private constructor(
     private readonly hypervisor: Hypervisor,
@@ -89,6 +97,8 @@ export class PrimaryGuest {
     readonly memory: NativeGuestMemory,
     readonly pause: PauseSource,
     readonly mirror: DiskMirror,
+    private readonly load: VcpuLoad,
+    private readonly holdBackend: HoldBackend,
     readonly warnings: readonly string[],
     private readonly listener: GuestListener,
   ) {}
@@ -100,6 +110,8 @@ export class PrimaryGuest {
     listener: GuestListener,
   ): Promise<PrimaryGuest> {
     let memory: NativeGuestMemory | undefined;
+    const lease = config.consistency === 'timeline';
+    const backend = await chooseBackend(config.outputHold, { lease });
     const hypervisor = await openHypervisor({
       uri: config.libvirtUri,
       onClosed: (reason) => listener.log.error(LOG_EVENTS.libvirtClosed, { reason }),
@@ -137,8 +149,13 @@ export class PrimaryGuest {
           onGate: (readFd) => mirror.guardGate(readFd),
         }),
         mirror,
+        await VcpuLoad.open(domain, map.pid),
+        backend,
         report.warnings.map(({ message }) => message),
         listener,
+      );
+      guest.#stopListening = hypervisor.onDevice(domain.uuid, ({ alias, kind }) =>
+        listener.onDevicesChanged(`${alias} ${kind}`),
       );
       guest.#stopWatching = watchGuestEnd(
         {
@@ -197,16 +214,29 @@ export class PrimaryGuest {
 
   /** Holds the guest's output, open epoch `epoch`, unless it is held already. */
   async hold(epoch: number): Promise<HoldSet> {
-    this.#hold ??= await HoldSet.begin(this.facts.nics, {
-      epoch,
-      open: this.listener.faults.has('hold-open'),
-      onTrouble: (reason) => {
-        this.listener.log.warn(LOG_EVENTS.holdTrouble, { reason });
-        this.listener.onHoldTrouble(reason);
+    if (this.#hold !== undefined) return this.#hold;
+    const { listener } = this;
+    this.#hold = await HoldSet.begin(this.holdBackend, this.facts.nics, epoch, {
+      onWaiting: () => listener.onOutputWaits(),
+      onFilling: () => listener.onHoldFills(),
+      onTrouble: (tap, trouble) => {
+        listener.log.warn(LOG_EVENTS.holdTrouble, { tap, ...trouble });
+        listener.onHoldTrouble(tap, trouble);
       },
     });
-    this.listener.log.info(LOG_EVENTS.holding, { epoch });
+    if (listener.faults.has('hold-open')) this.#hold.open();
+    listener.log.info(LOG_EVENTS.holding, { epoch, backend: this.holdBackend.name });
     return this.#hold;
+  }
+
+  /** Output passes until then without waiting for commits, and is held after it (CLOCK_MONOTONIC ms). */
+  passUntil(deadlineMs: number): void {
+    this.#hold?.passUntil(deadlineMs);
+  }
+
+  /** Part of the time outside of pauses in which it worked, 0 to 1; told how long it was paused in all. */
+  loadShare(pausedMs: number): number {
+    return this.load.share(pausedMs);
   }
 
   /** Puts the taps back; `release` lets out what is held, else it is thrown away. */
@@ -228,10 +258,12 @@ export class PrimaryGuest {
   /** Detaches; the hold, if any, goes with the process: fail closed. */
   async close(): Promise<void> {
     this.#stopWatching();
+    this.#stopListening();
     const steps: [string, () => void | Promise<void>][] = [
       ['pause', () => this.pause.close()],
       ['mirror', () => this.mirror.close()],
       ['memory', () => this.memory.detach()],
+      ['load', () => this.load.close()],
       ['hypervisor', () => this.hypervisor.close()],
     ];
     for (const [step, run] of steps) {

@@ -15,8 +15,10 @@ import type { SyncProgress } from '../epoch/sync.js';
 import { messageOf, UnderstudyError } from '../errors.js';
 import type { Event } from '../failover/states.js';
 import type { TermStore } from '../failover/term-store.js';
+import type { HoldTrouble } from '../netbuffer/output-hold.js';
 import { wireError } from '../wire/errors.js';
 import { type BackupLink, connectBackup } from './backup-link.js';
+import { type EpochReport, epochReport } from './epoch-report.js';
 import { agentError } from './errors.js';
 import type { GuestEnd } from './guest-end.js';
 import { RECONNECT_DELAY_MS_MAX, RECONNECT_DELAY_MS_MIN } from './limits.js';
@@ -61,7 +63,14 @@ export class PrimarySession {
   #term = 0;
   #committed = 0;
   #pauseFailures = 0;
+  /** Of the protection before this one; numbers never come back in one session. */
+  #lastEpoch = 0;
+  /** Devices have changed since the guest was attached to. */
+  #stale = false;
   #holdTrouble: string | undefined;
+  /** How often output was found unheld, and up to which of these a checkpoint covers what left. */
+  #unheld = 0;
+  #coveredUnheld = 0;
 
   constructor(
     private readonly config: PrimaryConfig,
@@ -74,6 +83,7 @@ export class PrimarySession {
       releaseOutput: () => this.#guest?.endHold({ release: true }),
       dropOutput: () => this.#guest?.dropHeld(),
       stopGuest: () => this.#guest?.destroy(),
+      checkpointNow: () => this.#coverExposed(),
       sayYield: () => this.#protection?.sayYield('the guest’s QEMU is gone'),
       sayGoodbye: () => this.#sayGoodbye(),
     };
@@ -110,6 +120,25 @@ export class PrimarySession {
     this.#finish();
   }
 
+  /** Begins a checkpoint at once; with `wait`, resolves when it is committed. */
+  async checkpoint(wait: boolean): Promise<{ epoch?: number }> {
+    const { domain } = this.config;
+    const protection = this.#protection;
+    const { state } = this.#machine;
+    if (protection === undefined || (state !== 'protected' && state !== 'exposed')) {
+      throw agentError('AGENT_NO_EPOCHS', `${domain} is ${state}`, { domain });
+    }
+    const committed = protection.checkpointNow();
+    if (wait) return { epoch: await committed };
+    // How it ends is in the status.
+    committed.catch(() => undefined);
+    return {};
+  }
+
+  epochs(count: number): EpochReport {
+    return epochReport(this.config.domain, this.#records, count);
+  }
+
   async failover(): Promise<void> {
     const { domain } = this.config;
     throw agentError('AGENT_NOT_BACKUP', `this host is the primary of ${domain}`, { domain });
@@ -119,7 +148,7 @@ export class PrimarySession {
     const { config } = this;
     const { state, since, reason } = this.#machine;
     const guest = this.#guest;
-    const linked = state === 'syncing' || state === 'protected';
+    const linked = state === 'syncing' || state === 'protected' || state === 'exposed';
     const heartbeat = linked ? this.#protection?.heartbeat : undefined;
     const warnings = [...(guest?.warnings ?? []), ...(this.#protection?.warnings ?? [])];
     if (this.#holdTrouble !== undefined) warnings.push(this.#holdTrouble);
@@ -134,7 +163,8 @@ export class PrimarySession {
       since: since.toISOString(),
       sessionPid: process.pid,
       ...(guest === undefined ? {} : { qemuPid: guest.qemuPid, pauseMode: guest.pause.mode }),
-      policy: { name: 'fixed', intervalMs: config.intervalMs },
+      policy: config.policy,
+      consistency: config.consistency,
       ...(this.#sync === undefined ? {} : { sync: this.#sync }),
       ...(this.#records.epochs === 0
         ? {}
@@ -156,25 +186,20 @@ export class PrimarySession {
 
   async #attempt(): Promise<void> {
     const { config, dependencies } = this;
-    this.#guest ??= await PrimaryGuest.attach(config, this.#session, {
-      log: dependencies.log,
-      faults: this.#faults,
-      onEnded: (end) => this.#onGuestEnded(end),
-      onMirrorLost: (error) => void this.#onMirrorLost(error),
-      onHoldTrouble: (reason) => {
-        this.#holdTrouble = reason;
-      },
-    });
-    await this.#recordDisks(this.#guest);
     await this.#mirrorSettled;
-    const lastEpoch = this.#protection?.lastEpoch ?? 0;
-    const link = this.#link ?? (await this.#connect(this.#guest));
+    const guest = await this.#currentGuest();
+    await this.#recordDisks(guest);
+    const lastEpoch = this.#protection?.lastEpoch ?? this.#lastEpoch;
+    const link = this.#link ?? (await this.#connect(guest));
     this.#link = undefined;
-    if (this.#over) {
+    if (this.#over || this.#stale) {
       // Asked to end before there was anything that could be told so.
       link.heartbeats.close();
       link.channel.destroy();
-      return;
+      if (this.#over) return;
+      throw agentError('AGENT_DEVICES_CHANGED', 'while protection began', {
+        domain: config.domain,
+      });
     }
     this.#sync = undefined;
     this.#diskSync = undefined;
@@ -183,11 +208,14 @@ export class PrimarySession {
     this.#protection = new Protection(
       {
         link,
-        guest: this.#guest,
+        guest,
         records: this.#records,
         term: this.#term,
-        intervalMs: config.intervalMs,
+        policy: config.policy,
+        stagingBytes: config.stagingBytes,
         lastEpoch,
+        consistency: config.consistency,
+        heartbeat: config.heartbeat,
         faults: this.#faults,
       },
       {
@@ -202,11 +230,24 @@ export class PrimarySession {
         },
         onCommitted: (epoch) => {
           this.#committed = epoch;
-          if (this.#machine.state === 'syncing') this.#raise('firstCommit');
+          if (this.#machine.state === 'syncing') this.#onFirstCommit();
         },
       },
     );
     await this.#protection.run();
+  }
+
+  #attach(): Promise<PrimaryGuest> {
+    return PrimaryGuest.attach(this.config, this.#session, {
+      log: this.dependencies.log,
+      faults: this.#faults,
+      onEnded: (end) => this.#onGuestEnded(end),
+      onMirrorLost: (error) => void this.#onMirrorLost(error),
+      onDevicesChanged: (what) => void this.#onDevicesChanged(what),
+      onOutputWaits: () => this.#protection?.outputWaits(),
+      onHoldFills: () => this.#protection?.holdFills(),
+      onHoldTrouble: (tap, trouble) => this.#onHoldTrouble(tap, trouble),
+    });
   }
 
   #connect(guest: PrimaryGuest): Promise<BackupLink> {
@@ -218,10 +259,37 @@ export class PrimarySession {
       description: guest.description,
       disks: guest.disks.map(({ name, bytes }) => ({ name, bytes })),
       session: this.#session,
-      firstEpoch: (this.#protection?.lastEpoch ?? 0) + 1,
+      firstEpoch: (this.#protection?.lastEpoch ?? this.#lastEpoch) + 1,
       onSilent: (silentMs) => this.#protection?.suspect(silentMs),
       onStall: (lateMs) => dependencies.log.warn(LOG_EVENTS.stall, { lateMs }),
+      onHeard: (sentAtMs) => this.#protection?.heard(sentAtMs),
     });
+  }
+
+  #onHoldTrouble(tap: string, { kind, reason }: HoldTrouble): void {
+    this.#holdTrouble = `${tap}: ${kind}: ${reason}`;
+    if (kind !== 'unheld') return;
+    this.#unheld += 1;
+    const because = agentError('AGENT_OUTPUT_UNHELD', `${tap}: ${reason}`);
+    this.#raise('outputUnheld', reasonOf(because));
+  }
+
+  #onFirstCommit(): void {
+    this.#raise('firstCommit');
+    // It may be older than what left meanwhile.
+    if (this.#unheld > this.#coveredUnheld) this.#raise('outputUnheld');
+  }
+
+  /** What left unheld is covered by the first checkpoint that begins now. */
+  #coverExposed(): void {
+    const unheld = this.#unheld;
+    const covered = (): void => {
+      if (unheld !== this.#unheld) return;
+      this.#coveredUnheld = unheld;
+      this.#raise('covered');
+    };
+    // Beside the table's queue: a commit may be long in coming. That it never came is the attempt's failure.
+    void this.#protection?.checkpointNow().then(covered, () => undefined);
   }
 
   #onSyncing(progress: SyncProgress, startedAtMs: number): void {
@@ -243,6 +311,47 @@ export class PrimarySession {
     await this.dependencies.disks.write({ domain, disks: [...guest.disks], peer: backup });
   }
 
+  /**
+   * The standby has other devices now, and what is new is neither held nor mirrored: the backup gives it
+   * up, then protection starts anew with the guest as it is. Without a backup that confirms, output stays held.
+   */
+  async #onDevicesChanged(what: string): Promise<void> {
+    const { log } = this.dependencies;
+    const error = agentError('AGENT_DEVICES_CHANGED', what, { domain: this.config.domain });
+    const reason = reasonOf(error);
+    this.#stale = true;
+    log.warn(LOG_EVENTS.devicesChanged, { what });
+    if (!this.#machine.accepts('devicesChanged')) return;
+    try {
+      await this.#confirmedGoodbye();
+      await this.#attempting;
+      this.#forgetProtection();
+      await this.#machine.raiseIfMeaningful('devicesChanged', reason);
+    } catch (cause) {
+      log.warn(LOG_EVENTS.backupLost, { reason: reasonOf(cause) });
+      this.#protection?.fail(error);
+      await this.#attempting;
+      this.#raise('peerLost', reason);
+    }
+  }
+
+  #forgetProtection(): void {
+    this.#lastEpoch = this.#protection?.lastEpoch ?? this.#lastEpoch;
+    this.#protection = undefined;
+  }
+
+  /** The guest as it is now: attached to again when devices have changed since. */
+  async #currentGuest(): Promise<PrimaryGuest> {
+    if (this.#stale) {
+      this.#stale = false;
+      const former = this.#guest;
+      this.#guest = undefined;
+      await former?.close();
+    }
+    this.#guest ??= await this.#attach();
+    return this.#guest;
+  }
+
   async #onMirrorLost(error: Error): Promise<void> {
     this.dependencies.log.warn(LOG_EVENTS.mirrorTrouble, { reason: reasonOf(error) });
     if ((await this.#guest?.vitalSign()) !== 'gone') this.#protection?.fail(error);
@@ -253,8 +362,9 @@ export class PrimarySession {
     if ((await this.#guest?.vitalSign()) === 'gone') return;
     this.#protection?.fail(error as Error);
     this.#mirrorSettled = this.#settleMirror(error as Error);
+    if (this.#protection?.hasSaidGoodbye === true) return;
     // Ended by an event that was handled already (unprotect, the guest's end, a newer term).
-    if (this.#machine.state !== 'syncing' && this.#machine.state !== 'protected') return;
+    if (!this.#machine.accepts('peerLost')) return;
     const reason = reasonOf(error);
     this.dependencies.log.warn(LOG_EVENTS.backupLost, { reason });
     if (isSuperseded(error)) this.#end('superseded', reason);
@@ -282,10 +392,12 @@ export class PrimarySession {
   /** Tries until a backup accepts, the state changes or a newer term is met (rejects with that). */
   async #reconnect(): Promise<void> {
     const { signal } = this.#retry;
-    const guest = this.#guest;
     let delayMs = RECONNECT_DELAY_MS_MIN;
-    while (guest !== undefined && this.#machine.state === 'degraded' && !signal.aborted) {
+    while (this.#machine.state === 'degraded' && !signal.aborted) {
       try {
+        const guest = this.#guest;
+        // Its hold would not cover what was plugged in: an operator must unprotect it.
+        if (guest === undefined || this.#stale) return;
         await requireAlive(guest);
         this.#link = await this.#connect(guest);
         await this.#machine.raiseIfMeaningful('peerReturned');

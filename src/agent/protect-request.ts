@@ -1,18 +1,71 @@
 /** What an operator asks when protecting a domain; defaults are filled in here. */
-import type { z } from 'zod';
+import { z } from 'zod';
 import { STAGING_BYTES_DEFAULT } from '../epoch/limits.js';
-import { INTERVAL_MS_DEFAULT } from '../epoch/policy.js';
+import {
+  INTERVAL_MS_DEFAULT,
+  MAX_INTERVAL_MS_DEFAULT,
+  MIN_INTERVAL_MS_DEFAULT,
+  PAUSE_BUDGET_DEFAULT,
+  POLICIES,
+  POLICY_DEFAULT,
+  type PolicyName,
+} from '../epoch/policy.js';
 import { HEARTBEAT_DEFAULT } from '../failover/heartbeat.js';
 import { AGENT_PORT_DEFAULT } from './limits.js';
-import { primaryConfigSchema } from './session-config.js';
+import { type PrimaryConfig, policySchema, primaryConfigSchema } from './session-config.js';
 
-export const protectRequestSchema = primaryConfigSchema
+/** Which policy an option belongs to. */
+const POLICY_OF = {
+  intervalMs: 'fixed',
+  minIntervalMs: 'adaptive',
+  maxIntervalMs: 'adaptive',
+  pauseBudget: 'adaptive',
+} as const satisfies Record<string, PolicyName>;
+
+const policyRequestSchema = z
+  .object({
+    policy: z.enum(Object.keys(POLICIES) as [PolicyName, ...PolicyName[]]).optional(),
+    intervalMs: z.number().optional(),
+    minIntervalMs: z.number().optional(),
+    maxIntervalMs: z.number().optional(),
+    pauseBudget: z.number().optional(),
+  })
+  .transform((request, context): PrimaryConfig['policy'] => {
+    // An interval alone asks for what it belongs to.
+    const name = request.policy ?? (request.intervalMs === undefined ? POLICY_DEFAULT : 'fixed');
+    for (const [option, policy] of Object.entries(POLICY_OF)) {
+      if (policy !== name && request[option as keyof typeof POLICY_OF] !== undefined) {
+        const message = `only means something with policy ${policy}`;
+        context.addIssue({ code: 'custom', path: [option], message });
+      }
+    }
+    const {
+      intervalMs = INTERVAL_MS_DEFAULT,
+      maxIntervalMs = MAX_INTERVAL_MS_DEFAULT,
+      minIntervalMs = Math.min(MIN_INTERVAL_MS_DEFAULT, maxIntervalMs),
+      pauseBudget = PAUSE_BUDGET_DEFAULT,
+    } = request;
+    const policy =
+      name === 'fixed' ? { name, intervalMs } : { name, minIntervalMs, maxIntervalMs, pauseBudget };
+    const checked = policySchema.safeParse(policy);
+    for (const { path, message } of checked.error?.issues ?? []) {
+      context.addIssue({ code: 'custom', path: [...path], message });
+    }
+    if (name === 'adaptive' && minIntervalMs > maxIntervalMs) {
+      const message = `${minIntervalMs} is more than maxIntervalMs (${maxIntervalMs})`;
+      context.addIssue({ code: 'custom', path: ['minIntervalMs'], message });
+    }
+    return policy;
+  });
+
+const otherRequestSchema = primaryConfigSchema
   .pick({
     domain: true,
     backup: true,
     heartbeatHosts: true,
     heartbeat: true,
-    intervalMs: true,
+    consistency: true,
+    outputHold: true,
     stagingBytes: true,
     faults: true,
   })
@@ -23,10 +76,24 @@ export const protectRequestSchema = primaryConfigSchema
     backup: request.backup,
     heartbeatHosts: request.heartbeatHosts ?? [request.backup.host],
     heartbeat: request.heartbeat ?? HEARTBEAT_DEFAULT,
-    intervalMs: request.intervalMs ?? INTERVAL_MS_DEFAULT,
+    consistency: request.consistency ?? 'strong',
+    outputHold: request.outputHold ?? 'auto',
     stagingBytes: request.stagingBytes ?? STAGING_BYTES_DEFAULT,
     faults: request.faults ?? [],
   }));
+
+export const protectRequestSchema = z.unknown().transform((body, context) => {
+  const other = otherRequestSchema.safeParse(body);
+  const policy = policyRequestSchema.safeParse(body);
+  if (other.success && policy.success) return { ...other.data, policy: policy.data };
+  for (const { path, message } of [
+    ...(other.error?.issues ?? []),
+    ...(policy.error?.issues ?? []),
+  ]) {
+    context.addIssue({ code: 'custom', path: [...path], message });
+  }
+  return z.NEVER;
+});
 
 export type ProtectRequest = z.output<typeof protectRequestSchema>;
 

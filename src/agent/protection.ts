@@ -4,24 +4,30 @@
  * Owns the link. Once the first checkpoint is sent, only a confirmed goodbye or a newer term ends
  * the need to hold output; that is the session's business.
  */
+import { monotonicMs } from '../clock.js';
 import { deferred } from '../deferred.js';
 import { decodeDigests } from '../diskmirror/digest-frames.js';
 import type { DiskSyncProgress } from '../diskmirror/disk-mirror.js';
 import { Commits } from '../epoch/commits.js';
+import { epochError } from '../epoch/errors.js';
 import type { Fault } from '../epoch/faults.js';
 import { SHIP_SILENCE_MS_MAX } from '../epoch/limits.js';
 import { EpochLoop } from '../epoch/loop.js';
-import { fixedPolicy } from '../epoch/policy.js';
+import { type PolicyOptions, policyOf } from '../epoch/policy.js';
 import type { EpochRecords } from '../epoch/records.js';
 import { Shipper } from '../epoch/shipper.js';
 import { type SyncProgress, syncMemory } from '../epoch/sync.js';
 import { messageOf } from '../errors.js';
+import { Lease } from '../failover/lease.js';
 import { checkDeviceState } from '../hypervisor/device-state.js';
 import { native } from '../native.js';
+import type { CommittedEpoch } from '../netbuffer/output-hold.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
 import { RECORDED_BYTES } from '../wire/limits.js';
+import type { Consistency, HeartbeatPolicy } from '../wire/messages.js';
 import type { BackupLink } from './backup-link.js';
+import type { HoldSet } from './hold-set.js';
 import { GOODBYE_TIMEOUT_MS } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import type { PrimaryGuest } from './primary-guest.js';
@@ -32,9 +38,12 @@ export interface ProtectionOptions {
   guest: PrimaryGuest;
   records: EpochRecords;
   term: number;
-  intervalMs: number;
+  policy: PolicyOptions;
+  stagingBytes: number;
   /** The last epoch number that was used; numbers never come back in one session. */
   lastEpoch: number;
+  consistency: Consistency;
+  heartbeat: HeartbeatPolicy;
   faults: ReadonlySet<Fault>;
 }
 
@@ -51,6 +60,7 @@ export class Protection {
   readonly #commits = new Commits();
   readonly #goodbye = deferred();
   readonly #failed = deferred<never>();
+  readonly #lease: Lease;
   #loop: EpochLoop | undefined;
   #failure: Error | undefined;
   #goodbyeSaid: Promise<void> | undefined;
@@ -59,6 +69,7 @@ export class Protection {
     private readonly options: ProtectionOptions,
     private readonly listener: ProtectionListener,
   ) {
+    this.#lease = new Lease(options.heartbeat);
     this.#goodbye.promise.catch(() => undefined);
     this.#failed.promise.catch(() => undefined);
     options.link.channel.receive({
@@ -73,6 +84,10 @@ export class Protection {
 
   get heartbeat(): { silentMs: number; timeoutMs: number; stalls: number } {
     return this.options.link.heartbeats.summary;
+  }
+
+  get hasSaidGoodbye(): boolean {
+    return this.#goodbyeSaid !== undefined;
   }
 
   get warnings(): readonly string[] {
@@ -115,7 +130,8 @@ export class Protection {
     this.#loop = new EpochLoop(
       {
         term,
-        policy: fixedPolicy(this.options.intervalMs),
+        policy: policyOf(this.options.policy),
+        stagingBytes: Math.min(this.options.stagingBytes, guest.memory.ramBytes),
         lastEpoch,
         faults: this.options.faults,
       },
@@ -129,8 +145,10 @@ export class Protection {
         records,
         newHasher: () => native.memory.hasher(),
         checkDeviceState,
+        guestLoad: (pausedMs) => guest.loadShare(pausedMs),
+        signal: (onClosed) => native.boundarySignal(onClosed),
         boundaries: [...hold.boundaries, guest.mirror.boundary],
-        release: (committed) => hold.release(committed),
+        release: (committed) => this.#release(hold, committed),
         addresses: () => hold.addresses(),
         onEpoch: (record) => {
           this.listener.log.debug(LOG_EVENTS.epoch, record);
@@ -147,9 +165,45 @@ export class Protection {
     this.#throwIfFailed();
   }
 
+  /** The backup has heard a heartbeat that was sent at `sentAtMs` (CLOCK_MONOTONIC). */
+  heard(sentAtMs: number): void {
+    if (this.#failure !== undefined) return;
+    this.#lease.heard(sentAtMs);
+    if (this.options.consistency === 'timeline') this.options.guest.passUntil(this.#lease.untilMs);
+  }
+
+  /**
+   * Nothing leaves once the backup may have taken over, not even what it has acknowledged: two would be
+   * heard. Under timeline output passes by the lease alone.
+   */
+  async #release(hold: HoldSet, committed: CommittedEpoch): Promise<number> {
+    if (this.options.consistency === 'timeline') return 0;
+    while (!this.#lease.holds(monotonicMs())) {
+      await Promise.race([this.#lease.renewed(), this.#failed.promise]);
+    }
+    return hold.release(committed);
+  }
+
   /** Ends the epochs after the one in progress, without telling the backup. */
   stop(): void {
     this.#loop?.stop();
+  }
+
+  /** The open epoch has its first held packet. */
+  outputWaits(): void {
+    this.#loop?.outputWaits();
+  }
+
+  holdFills(): void {
+    this.#loop?.holdFills();
+  }
+
+  /** Resolves with the epoch of a checkpoint that begins after this call, once it is committed. @throws EPOCH_ENDED */
+  checkpointNow(): Promise<number> {
+    if (this.#loop === undefined) {
+      return Promise.reject(epochError('EPOCH_ENDED', 'the first checkpoint is still to come'));
+    }
+    return this.#loop.checkpointNow();
   }
 
   /** Every heartbeat path is silent. A backup that is ending its standby has other things to do. */
@@ -166,6 +220,8 @@ export class Protection {
     this.#goodbye.reject(error);
     this.#failure ??= error;
     this.#failed.reject(error);
+    // What passed by itself stops now; what waited for commits does so anyway.
+    if (this.options.consistency === 'timeline') this.options.guest.passUntil(0);
     this.stop();
     this.options.link.heartbeats.close();
     this.options.link.channel.destroy(error);

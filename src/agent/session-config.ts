@@ -1,6 +1,7 @@
 /** What a session is told at its start. Checked on both sides of the fork. */
 import { z } from 'zod';
 import { INTERVAL_MS_MAX, INTERVAL_MS_MIN } from '../epoch/policy.js';
+import { consistencySchema } from '../wire/messages.js';
 
 const common = {
   domain: z.string().min(1).max(255),
@@ -14,6 +15,18 @@ const endpoint = z.object({
   port: z.number().int().min(1).max(65_535),
 });
 
+const intervalMs = z.number().min(INTERVAL_MS_MIN).max(INTERVAL_MS_MAX);
+
+export const policySchema = z.discriminatedUnion('name', [
+  z.object({ name: z.literal('fixed'), intervalMs }),
+  z.object({
+    name: z.literal('adaptive'),
+    minIntervalMs: z.number().min(0).max(INTERVAL_MS_MAX),
+    maxIntervalMs: intervalMs,
+    pauseBudget: z.number().min(0.01).max(1),
+  }),
+]);
+
 export const primaryConfigSchema = z.object({
   ...common,
   role: z.literal('primary'),
@@ -25,7 +38,10 @@ export const primaryConfigSchema = z.object({
     intervalMs: z.number().int().min(10).max(10_000),
     missedMax: z.number().int().min(2).max(100),
   }),
-  intervalMs: z.number().min(INTERVAL_MS_MIN).max(INTERVAL_MS_MAX),
+  policy: policySchema,
+  consistency: consistencySchema,
+  /** How output is held; `auto` takes the first that this kernel can do. */
+  outputHold: z.enum(['auto', 'plug', 'holder']),
   stagingBytes: z
     .number()
     .int()

@@ -5,12 +5,16 @@
 import { chmod, rename, rm, writeFile } from 'node:fs/promises';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { UnderstudyError } from '../errors.js';
+import type { EpochReport } from './epoch-report.js';
+import { EPOCHS_REPORTED_DEFAULT } from './limits.js';
 import { type DomainStatus, reasonOf } from './status.js';
 
 export interface SessionRequests {
   status(): DomainStatus;
   unprotect(force: boolean): Promise<void>;
   failover(): Promise<void>;
+  checkpoint(wait: boolean): Promise<{ epoch?: number }>;
+  epochs(count: number): EpochReport;
 }
 
 export interface SessionPaths {
@@ -51,6 +55,12 @@ export async function serveSession(
     await requests.unprotect(body?.force === true);
     return requests.status();
   });
+  server.post<{ Body: { wait?: boolean } }>('/v1/checkpoint', ({ body }) =>
+    requests.checkpoint(body?.wait === true),
+  );
+  server.get<{ Querystring: { count?: string } }>('/v1/epochs', async ({ query }) =>
+    requests.epochs(Number(query.count ?? EPOCHS_REPORTED_DEFAULT)),
+  );
   server.post('/v1/failover', async () => {
     await requests.failover();
     return requests.status();

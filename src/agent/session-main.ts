@@ -2,7 +2,7 @@
  * A session process: one domain, one role. Forked by the agent, told what to do in its first message,
  * then on its own: it goes on when the agent ends, and is found again by its control socket.
  */
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { constants, setPriority } from 'node:os';
 import { dirname } from 'node:path';
 import { DiskRecords } from '../diskmirror/disk-record.js';
@@ -29,7 +29,7 @@ async function main(config: SessionConfig): Promise<void> {
   const log = openLog({ domain, role, pid: process.pid });
   const paths = sessionPaths(runDir, domain, role);
   await mkdir(dirname(paths.socket), { recursive: true, mode: 0o711 });
-  setPriority(process.pid, Math.max(SESSION_NICENESS, constants.priority.PRIORITY_HIGHEST));
+  await goAhead();
 
   let writing: Promise<void> = Promise.resolve();
   const onChanged = (): void => {
@@ -69,6 +69,15 @@ async function main(config: SessionConfig): Promise<void> {
   await control.close();
   await rm(paths.socket, { force: true });
   process.exit(0);
+}
+
+/** Ahead of ordinary work; where the scheduler groups processes by session, the group must be told as well (sched(7)). */
+async function goAhead(): Promise<void> {
+  setPriority(process.pid, Math.max(SESSION_NICENESS, constants.priority.PRIORITY_HIGHEST));
+  await writeFile('/proc/self/autogroup', String(SESSION_NICENESS)).catch((error: unknown) => {
+    // Not every kernel groups.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+  });
 }
 
 function listenForBackup(session: BackupSession, host: string, log: ReturnType<typeof openLog>) {

@@ -11,6 +11,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf, UnderstudyError } from '../errors.js';
 import { controlRequest } from './control-request.js';
+import type { EpochReport } from './epoch-report.js';
 import { agentError } from './errors.js';
 import { SESSION_READY_TIMEOUT_MS, STATUS_TIMEOUT_MS } from './limits.js';
 import type { SessionConfig } from './session-config.js';
@@ -106,6 +107,19 @@ export class SessionProcess {
 
   async request(path: '/v1/unprotect' | '/v1/failover', body: object = {}): Promise<DomainStatus> {
     return (await controlRequest(this.paths.socket, 'POST', path, body)) as DomainStatus;
+  }
+
+  /** @throws AGENT_NO_EPOCHS, EPOCH_ENDED */
+  async checkpoint(wait: boolean): Promise<{ epoch?: number }> {
+    const { socket } = this.paths;
+    const answer = await controlRequest(socket, 'POST', '/v1/checkpoint', { wait });
+    return answer as { epoch?: number };
+  }
+
+  /** Of the newest `count` epochs. @throws AGENT_NO_EPOCHS */
+  async epochs(count: number): Promise<EpochReport> {
+    const { socket } = this.paths;
+    return (await controlRequest(socket, 'GET', `/v1/epochs?count=${count}`)) as EpochReport;
   }
 
   /** Whether the process is gone within `timeoutMs`. */

@@ -1,10 +1,12 @@
 /** The documented shape of a domain's status: what `understudy status --json` prints per domain. */
 import { monotonicMs } from '../clock.js';
 import type { Copy } from '../diskmirror/newer-copy.js';
+import type { PolicyOptions } from '../epoch/policy.js';
 import type { EpochRecords, Spread } from '../epoch/records.js';
 import type { SyncProgress } from '../epoch/sync.js';
 import { UnderstudyError } from '../errors.js';
 import type { Role, State } from '../failover/states.js';
+import type { Consistency } from '../wire/messages.js';
 
 export interface Reason {
   code: string;
@@ -122,7 +124,9 @@ export interface DomainStatus {
   over?: true;
   /** QEMU of the domain or of the standby on this host. */
   qemuPid?: number;
-  policy?: { name: string; intervalMs: number };
+  policy?: PolicyOptions;
+  /** What clients may rely on across a takeover. */
+  consistency?: Consistency;
   pauseMode?: 'gate' | 'stopped';
   sync?: SyncProgress & { bytesPerSecond: number; pauseMsMax?: number };
   epochs?: EpochSummary;

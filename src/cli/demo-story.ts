@@ -1,5 +1,6 @@
 /** How the demo is told on a terminal or into a log: one line per event, a bar while memory is copied. */
 import { monotonicMs } from '../clock.js';
+import { SLICE_MS } from '../lab/demo/conversation.js';
 import type { Narrator } from '../lab/demo/demo.js';
 import { type DemoFigures, promiseKept } from '../lab/demo/figures.js';
 import { mib, ms, pc, printLine, printTable } from './output.js';
@@ -33,20 +34,25 @@ const yes = (value: boolean): string => (value ? pc.green('yes') : pc.red('NO'))
 const none = (count: number): string => (count === 0 ? pc.green('0') : pc.red(String(count)));
 
 export function printFigures(figures: DemoFigures): void {
-  const { guest, pause_ms: pause, dirty_pages: dirty } = figures;
+  const { guest, pause_ms: pause, dirty_pages: dirty, latency_ms: latency } = figures;
+  printLine();
+  printLine(latencyStrip(figures.around_kill));
   printLine();
   printTable(
     ['FIGURE', 'VALUE'],
     [
       ['guest', `${guest.memory_mib} MiB, ${guest.vcpus} vCPU, ${guest.machine}`],
       ['sync', `${mib(figures.sync.bytes)} in ${figures.sync.seconds} s`],
-      ['epochs', `${figures.epochs} at ${figures.interval_ms} ms`],
+      ['epochs', `${figures.epochs}, ${figures.policy}, ${figures.interval_ms} ms apart (median)`],
       ['pause', `p50 ${ms(pause.p50)}, p99 ${ms(pause.p99)}, max ${ms(pause.max)}`],
       ['dirty pages', `p50 ${dirty.p50}, max ${dirty.max}`],
       ['shipped', mib(figures.shipped_bytes)],
       ['kill to detection', ms(figures.detect_ms)],
       ['decision to resumed', ms(figures.promote_ms)],
-      ['client’s longest wait', ms(figures.outage_ms)],
+      ['a write’s answer, unprotected', latencyWords(latency.unprotected)],
+      ['protected', latencyWords(latency.protected)],
+      ['during the takeover', `${ms(figures.outage_ms)} without an answer, once`],
+      ['on the new host', latencyWords(latency.after)],
       ['TCP connection survived', yes(figures.tcp_survived)],
       ['guest went on', yes(figures.guest_uptime_continued)],
       ['writes answered', String(figures.acked_writes)],
@@ -60,6 +66,22 @@ export function printFigures(figures: DemoFigures): void {
       ? pc.green('Nothing the outside world was ever told is lost.')
       : pc.red('A promise was broken: see the figures above.'),
   );
+}
+
+const latencyWords = ({ p50, p99 }: { p50: number; p99: number }): string =>
+  `p50 ${ms(p50)}, p99 ${ms(p99)}`;
+
+const BLOCKS = '▁▂▃▄▅▆▇█';
+
+/** The slowest answer of each slice of time around the kill, on a logarithmic scale; a dot where none came. */
+export function latencyStrip(slices: DemoFigures['around_kill']): string {
+  const bars = slices.map(({ at_ms: atMs, answers, slowest_ms: slowestMs }) => {
+    // A block for each doubling from 1 ms on.
+    const height = Math.min(BLOCKS.length - 1, Math.max(0, Math.round(Math.log2(slowestMs))));
+    const bar = answers === 0 ? '·' : (BLOCKS[height] ?? '█');
+    return atMs <= 0 && atMs > -SLICE_MS ? `${pc.red('†')}${bar}` : bar;
+  });
+  return `slowest answer in each ${SLICE_MS} ms († kill, · no answer):\n${bars.join('')}`;
 }
 
 function diskRows(figures: DemoFigures): [string, string][] {

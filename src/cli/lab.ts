@@ -1,4 +1,3 @@
-import { INTERVAL_MS_DEFAULT } from '../epoch/policy.js';
 import { runDemo } from '../lab/demo/demo.js';
 import { promiseKept } from '../lab/demo/figures.js';
 import { HostPair } from '../lab/host-pair.js';
@@ -8,6 +7,7 @@ import { type Command, defineCommand } from './command.js';
 import { narrator, printFigures } from './demo-story.js';
 import { EXIT } from './exit-codes.js';
 import { printJson, printLine } from './output.js';
+import { policyBody, withPolicyOptions } from './policy-options.js';
 
 const up = defineCommand({
   command: 'up',
@@ -61,15 +61,10 @@ const demo = defineCommand({
   command: 'demo',
   describe: 'protect a real guest, kill its primary, show the takeover',
   options: (yargs) =>
-    yargs
+    withPolicyOptions(yargs)
       .option('memory', { type: 'number', default: 512, describe: 'guest memory, MiB' })
       .option('vcpus', { type: 'number', default: 1, choices: [1, 2], describe: 'guest vCPUs' })
       .option('machine', { choices: ['q35', 'pc'] as const, default: 'q35' as const })
-      .option('interval', {
-        type: 'number',
-        default: INTERVAL_MS_DEFAULT,
-        describe: 'milliseconds between checkpoints',
-      })
       .option('duration', { type: 'number', default: 5, describe: 'seconds before the kill' })
       .option('kill', {
         choices: ['qemu', 'host'] as const,
@@ -88,7 +83,7 @@ const demo = defineCommand({
         memoryMib: options.memory,
         vcpus: options.vcpus,
         machine: options.machine,
-        intervalMs: options.interval,
+        policy: policyBody(options),
         durationS: options.duration,
         kill: options.kill,
         faults: options.unsafeFault,

@@ -4,6 +4,7 @@ import { controlSocket } from '../agent/control-api.js';
 import { RUN_DIR_DEFAULT } from '../agent/limits.js';
 import { VERSION } from '../agent/version.js';
 import { checkCommand } from './check.js';
+import { checkpointCommand } from './checkpoint.js';
 import type { GlobalOptions } from './command.js';
 import { cliError } from './errors.js';
 import { EXIT } from './exit-codes.js';
@@ -18,6 +19,7 @@ const COMMANDS = [
   checkCommand,
   protectCommand,
   statusCommand,
+  checkpointCommand,
   unprotectCommand,
   failoverCommand,
   labCommand,

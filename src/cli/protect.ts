@@ -1,12 +1,13 @@
 import type { ProtectBody } from '../agent/client.js';
 import { parseEndpoint } from '../agent/protect-request.js';
 import { waitProtected } from '../agent/wait-protected.js';
-import { INTERVAL_MS_DEFAULT } from '../epoch/policy.js';
 import { HEARTBEAT_DEFAULT } from '../failover/heartbeat.js';
+import { CONSISTENCIES, type Consistency } from '../wire/messages.js';
 import { defineCommand } from './command.js';
 import { cliError } from './errors.js';
 import { EXIT } from './exit-codes.js';
 import { ms, pc, printJson, printLine } from './output.js';
+import { type PolicyArguments, policyBody, withPolicyOptions } from './policy-options.js';
 import { progressBar } from './progress.js';
 
 /** `understudy protect DOMAIN --backup HOST`: returns when a failure would lose nothing any more. */
@@ -14,17 +15,23 @@ export const protectCommand = defineCommand({
   command: 'protect <domain>',
   describe: 'keep a backup of a running domain that takes over when this host fails',
   options: (yargs) =>
-    yargs
+    withPolicyOptions(yargs)
       .positional('domain', { type: 'string', demandOption: true, describe: 'libvirt domain' })
       .option('backup', {
         type: 'string',
         demandOption: true,
         describe: 'the backup’s agent, HOST[:PORT]',
       })
-      .option('interval', {
-        type: 'number',
-        default: INTERVAL_MS_DEFAULT,
-        describe: 'milliseconds between checkpoints',
+      .option('consistency', {
+        choices: Object.keys(CONSISTENCIES) as Consistency[],
+        default: 'strong' as const satisfies Consistency,
+        describe:
+          'strong: output waits for its checkpoint; timeline: it does not, and a takeover may go back',
+      })
+      .option('output-hold', {
+        choices: ['auto', 'plug', 'holder'] as const,
+        default: 'auto' as const,
+        describe: 'how output is held: by the kernel’s plug qdisc, or by understudy itself',
       })
       .option('heartbeat-host', {
         type: 'string',
@@ -49,7 +56,10 @@ export const protectCommand = defineCommand({
       })
       .option('timeout', { type: 'number', default: 600, describe: 'seconds to wait' })
       .option('unsafe-fault', { type: 'string', array: true, hidden: true })
-      .example('$0 protect web1 --backup 10.0.0.2', 'protect web1, checkpoints every 50 ms'),
+      .example(
+        '$0 protect web1 --backup 10.0.0.2',
+        'protect web1; a checkpoint whenever output waits',
+      ),
   run: async (options, client) => {
     const { domain, json } = options;
     const first = await client.protect(domain, bodyOf(options));
@@ -76,9 +86,10 @@ export const protectCommand = defineCommand({
   },
 });
 
-interface ProtectOptions {
+interface ProtectOptions extends PolicyArguments {
   backup: string;
-  interval: number;
+  consistency: Consistency;
+  outputHold: 'auto' | 'plug' | 'holder';
   heartbeatHost: string[] | undefined;
   heartbeatInterval: number;
   heartbeatMissed: number;
@@ -93,7 +104,9 @@ function bodyOf(options: ProtectOptions): ProtectBody {
   }
   return {
     backup,
-    intervalMs: options.interval,
+    ...policyBody(options),
+    consistency: options.consistency,
+    outputHold: options.outputHold,
     heartbeat: { intervalMs: options.heartbeatInterval, missedMax: options.heartbeatMissed },
     ...(options.heartbeatHost === undefined ? {} : { heartbeatHosts: options.heartbeatHost }),
     ...(options.stagingMib === undefined ? {} : { stagingBytes: options.stagingMib * 1024 ** 2 }),

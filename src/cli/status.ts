@@ -1,6 +1,10 @@
 import type { DomainStatus, MirrorStatus } from '../agent/status.js';
 import type { Copy } from '../diskmirror/newer-copy.js';
+import type { PolicyOptions } from '../epoch/policy.js';
+import { CONSISTENCIES, type Consistency } from '../wire/messages.js';
 import { defineCommand } from './command.js';
+import { printEpochs } from './epochs.js';
+import { cliError } from './errors.js';
 import { EXIT } from './exit-codes.js';
 import { mib, ms, pc, printJson, printLine, printTable } from './output.js';
 
@@ -11,9 +15,23 @@ export const statusCommand = defineCommand({
   options: (yargs) =>
     yargs
       .positional('domain', { type: 'string', describe: 'libvirt domain; all when left out' })
+      .option('epochs', {
+        type: 'boolean',
+        default: false,
+        describe: 'where the time of its newest epochs went',
+      })
+      .option('count', { type: 'number', describe: 'how many epochs (with --epochs)' })
+      .example('$0 status web1 --epochs', 'gate, scan, copy, … of the newest epochs')
       .example('$0 status', 'all domains of this host')
       .example('$0 status web1 --json', 'one domain, for programs'),
-  run: async ({ domain, json }, client) => {
+  run: async ({ domain, epochs, count, json }, client) => {
+    if (epochs) {
+      if (domain === undefined) throw cliError('CLI_USAGE', '--epochs needs a domain');
+      const report = await client.epochs(domain, count);
+      if (json) printJson(report);
+      else printEpochs(report);
+      return EXIT.ok;
+    }
     if (domain === undefined) {
       const domains = await client.list();
       if (json) printJson({ domains });
@@ -34,11 +52,22 @@ function printAll(domains: readonly DomainStatus[]): void {
     return;
   }
   printTable(
-    ['DOMAIN', 'ROLE', 'STATE', 'TERM', 'PEER', 'EPOCHS/S', 'PAUSE P50', 'PAUSE P99'],
+    [
+      'DOMAIN',
+      'ROLE',
+      'STATE',
+      'CONSISTENCY',
+      'TERM',
+      'PEER',
+      'EPOCHS/S',
+      'PAUSE P50',
+      'PAUSE P99',
+    ],
     domains.map((one) => [
       one.domain,
       one.role,
       one.state,
+      one.consistency ?? '-',
       String(one.term),
       one.peer ?? '-',
       one.epochs === undefined ? '-' : one.epochs.perSecond.toFixed(1),
@@ -59,7 +88,8 @@ function printOne(status: DomainStatus): void {
     ['remedy', status.reason?.remedy],
     ['term', String(status.term)],
     ['peer', status.peer],
-    ['policy', status.policy && `${status.policy.name}, every ${status.policy.intervalMs} ms`],
+    ['policy', status.policy && policyWords(status.policy)],
+    ['consistency', status.consistency && consistencyWords(status.consistency)],
     ...epochRows(status),
     ...diskRows(status),
     ...takeoverRows(status),
@@ -69,6 +99,20 @@ function printOne(status: DomainStatus): void {
   for (const [name, value] of rows) {
     if (value !== undefined) printLine(`${`${name}:`.padEnd(16)}${value}`);
   }
+}
+
+function policyWords(policy: PolicyOptions): string {
+  if (policy.name === 'fixed') return `fixed, every ${policy.intervalMs} ms`;
+  const { minIntervalMs, maxIntervalMs, pauseBudget } = policy;
+  return (
+    `adaptive, when output waits, ${minIntervalMs} to ${maxIntervalMs} ms apart, ` +
+    `pauses take at most ${Math.round(pauseBudget * 100)} % of the guest’s work`
+  );
+}
+
+function consistencyWords(consistency: Consistency): string {
+  const words = `${consistency}: ${CONSISTENCIES[consistency]}`;
+  return consistency === 'strong' ? words : pc.yellow(words);
 }
 
 function epochRows({ epochs, hold, heartbeat, replica }: DomainStatus): [string, string][] {
@@ -89,7 +133,8 @@ function epochRows({ epochs, hold, heartbeat, replica }: DomainStatus): [string,
     rows.push([
       'output',
       `${hold.backend}: ${hold.heldPackets} packets held (${mib(hold.heldBytes)}), ` +
-        `${hold.releasedPackets} released, ${hold.overflowPackets} lost to overflow`,
+        `${hold.releasedPackets} released, ${hold.overflowPackets} lost to overflow, ` +
+        `${hold.droppedPackets} thrown away`,
     ]);
   }
   if (replica !== undefined) {

@@ -9,6 +9,8 @@ export const STATES = {
     'The domain runs plainly or not at all here; nothing is held, nothing is replicated.',
   syncing: 'Memory is being copied; a failure now loses the domain as it would without understudy.',
   protected: 'A committed checkpoint exists on the backup and every packet is held until the next.',
+  exposed:
+    'Somebody took the output hold away and packets left that no checkpoint covers yet; it is back, and the next commit makes good.',
   degraded: 'The domain runs, its output is held, and nobody acknowledges: it cannot be heard.',
   promoting: 'The backup has the grant and turns its standby into the running domain.',
   promoted: 'The domain runs here since the takeover; it is not protected yet.',
@@ -24,6 +26,9 @@ export const EVENTS = {
   protectAsked: 'An operator asked for protection.',
   firstCommit: 'The first checkpoint is committed.',
   syncFailed: 'The copy failed before any checkpoint was sent.',
+  outputUnheld: 'A part of the output hold was taken away from outside and has been put back.',
+  covered: 'A checkpoint begun after that is committed.',
+  devicesChanged: 'A device was plugged in or out, and the backup has given its standby up.',
   peerLost: 'The connection or every heartbeat path to the other host is silent.',
   peerReturned: 'A backup accepts the domain again.',
   peerYielded: 'The primary says that its guest is gone and that it will not go on.',
@@ -44,6 +49,7 @@ export type Event = keyof typeof EVENTS;
 export const ACTIONS = {
   sync: 'Copy all memory, then hold output and send the first checkpoint.',
   keepHeld: 'Leave output held and say so.',
+  checkpointNow: 'Begin a checkpoint at once.',
   reconnect: 'Try to reach the backup again, with back-off.',
   releaseOutput: 'Release everything held and put the tap back on its bridge.',
   dropOutput: 'Throw away everything held.',

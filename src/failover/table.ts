@@ -30,7 +30,7 @@ export interface Row {
   readonly actions: readonly Action[];
 }
 
-const ALIVE_PRIMARY = ['syncing', 'protected', 'degraded'] as const;
+const ALIVE_PRIMARY = ['syncing', 'protected', 'exposed', 'degraded'] as const;
 
 export const TABLE: readonly Row[] = [
   {
@@ -59,7 +59,32 @@ export const TABLE: readonly Row[] = [
   },
   {
     role: 'primary',
-    from: ['syncing', 'protected'],
+    from: ['protected', 'exposed'],
+    event: 'outputUnheld',
+    to: 'exposed',
+    because: 'What left unheld is unknown to the backup: a takeover now would take it back.',
+    actions: ['checkpointNow'],
+  },
+  {
+    role: 'primary',
+    from: ['exposed'],
+    event: 'covered',
+    to: 'protected',
+    because: 'The backup has the state that produced what left.',
+    actions: [],
+  },
+  {
+    role: 'primary',
+    from: ['syncing', 'protected', 'exposed'],
+    event: 'devicesChanged',
+    to: 'syncing',
+    because:
+      'The standby would be another machine, and what is new is not held: nobody can take over, so protection starts anew.',
+    actions: ['releaseOutput', 'sync'],
+  },
+  {
+    role: 'primary',
+    from: ['syncing', 'protected', 'exposed'],
     event: 'peerLost',
     to: 'degraded',
     because: 'The backup may have taken over or be dead; only held output is safe in both cases.',
@@ -99,7 +124,7 @@ export const TABLE: readonly Row[] = [
   },
   {
     role: 'primary',
-    from: ['protected', 'degraded'],
+    from: ['protected', 'exposed', 'degraded'],
     event: 'guestCrashed',
     to: 'fenced',
     because: 'QEMU died; the backup takes over without waiting for silence.',

@@ -18,6 +18,7 @@ import {
   CHUNK_BYTES_MAX,
   DEVICE_STATE_BYTES_MAX,
   FRAME_HEADER_BYTES,
+  HEARTBEAT_BYTES,
   MESSAGE_BYTES_MAX,
   RECORDED_BYTES,
 } from './limits.js';
@@ -34,7 +35,7 @@ export const FRAME_TYPES = {
   deviceState: { id: 6, bytesMax: DEVICE_STATE_BYTES_MAX },
   checkpoint: { id: 7, bytesMax: MESSAGE_BYTES_MAX },
   committed: { id: 8, bytesMax: RECORDED_BYTES },
-  heartbeat: { id: 9, bytesMax: 0 },
+  heartbeat: { id: 9, bytesMax: HEARTBEAT_BYTES },
   yield: { id: 10, bytesMax: MESSAGE_BYTES_MAX },
   goodbye: { id: 11, bytesMax: MESSAGE_BYTES_MAX },
   superseded: { id: 12, bytesMax: 0 },

@@ -12,6 +12,9 @@ export const READ_BYTES_MAX = 256 * 1024;
 /** JSON messages; the largest is the HELLO with the domain's XML (libvirt itself stops at 4 MiB). */
 export const MESSAGE_BYTES_MAX = 1024 * 1024;
 
+/** Two moments, u64 each. */
+export const HEARTBEAT_BYTES = 16;
+
 /** In an acknowledgement: the epoch that the disks hold durably, u64. */
 export const RECORDED_BYTES = 8;
 

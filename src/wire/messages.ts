@@ -5,11 +5,13 @@ import { DISKS_MAX, EPOCHS_PER_CHECKPOINT_MAX } from './limits.js';
 
 /**
  * Protocol versions this build speaks, newest first, with what each brought.
+ * 3: heartbeats say what was heard of the other side; the HELLO says what is promised (consistency).
  * 2: disks: the write log, what a checkpoint says of it, digests for repair, reports. A host of version 1
- *    would commit checkpoints without their disks, so it is not spoken any more.
+ *    would commit checkpoints without their disks, so it is not spoken any more;
+ *    nor is version 2, whose heartbeats confirm nothing.
  * 1: memory, device state, heartbeats.
  */
-export const PROTOCOL_VERSIONS = [2] as const;
+export const PROTOCOL_VERSIONS = [3] as const;
 
 const nonNegative = z.number().int().nonnegative();
 
@@ -36,6 +38,18 @@ export const guestIdentitySchema = z.object({
     .max(64),
   nics: z.array(z.object({ mac: z.string().max(17), model: z.string().max(100) })).max(64),
 });
+
+/** What clients may rely on across a takeover. */
+export const CONSISTENCIES = {
+  strong: 'Nothing that was ever heard outside is lost: output waits for the checkpoint.',
+  timeline: 'Output does not wait: after a takeover clients may find an older state.',
+} as const;
+
+export type Consistency = keyof typeof CONSISTENCIES;
+
+export const consistencySchema = z.enum(
+  Object.keys(CONSISTENCIES) as [Consistency, ...Consistency[]],
+);
 
 /** A disk that is carried: its target ("vda") and what the guest sees of it. */
 export const carriedDiskSchema = z.object({
@@ -89,6 +103,7 @@ export const messageSchemas = {
     persistentXml: z.string().max(400_000).optional(),
     heartbeat: heartbeatPolicySchema,
     heartbeatPaths: z.number().int().min(1).max(8),
+    consistency: consistencySchema,
     /** Of this protection, chosen at random; 32 hex digits. */
     session: z.string().length(32),
     disks: carriedDisks,

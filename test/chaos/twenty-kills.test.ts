@@ -23,7 +23,7 @@ describe('twenty kills', () => {
           memoryMib: 256,
           vcpus: 1 + (round % 2),
           machine: round % 4 < 2 ? 'q35' : 'pc',
-          intervalMs: [25, 50, 100][round % 3] ?? 50,
+          policy: [{}, { intervalMs: 25 }, { intervalMs: 100 }][round % 3] ?? {},
           durationS: 1,
           kill: round % 2 === 0 ? 'qemu' : 'host',
           faults: [],

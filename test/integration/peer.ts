@@ -68,6 +68,7 @@ export class Peer {
         ...(await describeDomain(domain)),
         heartbeat: { intervalMs: 50, missedMax: 100 },
         heartbeatPaths: 1,
+        consistency: 'strong',
         session: '0'.repeat(32),
         disks: [],
         firstEpoch: 1,

@@ -14,7 +14,7 @@ const plain: DemoOptions = {
   memoryMib: 256,
   vcpus: 1,
   machine: 'q35',
-  intervalMs: 50,
+  policy: {},
   durationS: 2,
   kill: 'qemu',
   faults: [],
@@ -57,7 +57,10 @@ describe('a takeover', () => {
 
   it('is caught when output was not held', async () => {
     // Long epochs, so that the guest says much that its backup never hears of.
-    const figures = await runDemo({ ...plain, intervalMs: 500, faults: ['hold-open'] }, silent);
+    const figures = await runDemo(
+      { ...plain, policy: { intervalMs: 500 }, faults: ['hold-open'] },
+      silent,
+    );
     expect(figures.released_uncommitted_packets).toBeGreaterThan(0);
     expect(promiseKept(figures)).toBe(false);
   });

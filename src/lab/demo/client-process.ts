@@ -4,7 +4,7 @@ import { type Deferred, deferred } from '../../deferred.js';
 import { builtProgram } from '../built-program.js';
 import { labError } from '../errors.js';
 import type { Lab } from '../lab.js';
-import type { ClientFinal, ClientMessage, ClientRequest } from './client.js';
+import type { ClientFinal, ClientMessage, ClientRequest, StoryMoments } from './client.js';
 import type { ConversationReport } from './conversation.js';
 
 /** Reading back some 60,000 keys through a held guest takes seconds. */
@@ -62,8 +62,8 @@ export class ClientProcess {
   }
 
   /** Ends the writes and reads everything back. */
-  finish(): Promise<ClientFinal> {
-    this.#ask({ do: 'finish' });
+  finish(moments: StoryMoments): Promise<ClientFinal> {
+    this.#ask({ do: 'finish', moments });
     return bounded(this.#final, FINISH_TIMEOUT_MS, 'the client did not finish');
   }
 

@@ -4,17 +4,18 @@
  * every write it was ever answered. Asked to, it does that once more from another Redis: the one that
  * was started from what lies on the guest's disk.
  *
- * Parent to child: {"do":"mark"} | {"do":"finish"} | {"do":"audit","socket":PATH}; child to parent:
+ * Parent to child: {"do":"mark"} | {"do":"finish","moments":…} | {"do":"audit","socket":PATH}; child to parent:
  * {"ready":true} | {"report":…} | {"final":…} | {"audited":…}. It ends with its parent.
  */
 import { createSocket } from 'node:dgram';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { monotonicMs } from '../../clock.js';
+import type { Spread } from '../../epoch/records.js';
 import { messageOf } from '../../errors.js';
 import { BeaconLog } from '../beacon-log.js';
 import { BEACON_PORT, REDIS_PORT } from '../ports.js';
-import { Conversation, type ConversationReport } from './conversation.js';
+import { Conversation, type ConversationReport, type Slice } from './conversation.js';
 
 export interface ClientFinal extends ConversationReport {
   /** Beacons that were seen before: packets that left before their epoch was committed. */
@@ -28,6 +29,25 @@ export interface ClientFinal extends ConversationReport {
   lostWrites: number;
   /** The same Redis process as at the beginning. */
   sameRedis: boolean;
+  latency: Latency;
+}
+
+/** From a write to its answer, ms. */
+export interface Latency {
+  unprotected: Spread;
+  protected: Spread;
+  /** On the new host, unprotected again. */
+  after: Spread;
+  /** Around the kill. */
+  slices: Slice[];
+}
+
+/** Moments of the story, CLOCK_MONOTONIC ms. */
+export interface StoryMoments {
+  askedAtMs: number;
+  protectedAtMs: number;
+  killedAtMs: number;
+  resumedAtMs: number;
 }
 
 export type ClientMessage =
@@ -37,12 +57,18 @@ export type ClientMessage =
   | { audited: { lostWrites: number } }
   | { failed: string };
 
-export type ClientRequest = { do: 'mark' } | { do: 'finish' } | { do: 'audit'; socket: string };
+export type ClientRequest =
+  | { do: 'mark' }
+  | { do: 'finish'; moments: StoryMoments }
+  | { do: 'audit'; socket: string };
 
 /** Writes in flight on the one connection. */
 const WRITERS = 16;
 const REPORT_EVERY_MS = 100;
 const READ_BACK_BATCH = 500;
+/** What is shown of the conversation before the kill, and after it. */
+const SHOWN_BEFORE_MS = 500;
+const SHOWN_AFTER_MS = 1_500;
 /** How long the answers that are still due may take at the end. */
 const LAST_ANSWERS_MS = 5_000;
 
@@ -56,6 +82,19 @@ function send(message: ClientMessage): void {
   process.send?.(message);
 }
 
+function latencyOf({ askedAtMs, protectedAtMs, killedAtMs, resumedAtMs }: StoryMoments): Latency {
+  return {
+    unprotected: talk.latency(0, askedAtMs),
+    protected: talk.latency(protectedAtMs, killedAtMs),
+    // The first answers after the takeover are old questions.
+    after: talk.latency(
+      Math.max(resumedAtMs, talk.report().gapToMs) + SHOWN_BEFORE_MS,
+      monotonicMs(),
+    ),
+    slices: talk.slices(killedAtMs - SHOWN_BEFORE_MS, killedAtMs + SHOWN_AFTER_MS),
+  };
+}
+
 function uptimeMs(): number {
   return Number(heard.report().lastUptimeNs / 1_000_000n);
 }
@@ -64,6 +103,7 @@ async function write(redis: Redis, writer: number): Promise<void> {
   for (let turn = 0; !finishing; turn += 1) {
     const key = `${writer}:${turn % 4_096}`;
     const value = `${turn}`;
+    const sentMs = monotonicMs();
     try {
       await redis.set(key, value);
     } catch {
@@ -71,7 +111,8 @@ async function write(redis: Redis, writer: number): Promise<void> {
       return;
     }
     written.set(key, value);
-    talk.answered(monotonicMs());
+    const nowMs = monotonicMs();
+    talk.answered(nowMs, nowMs - sentMs);
   }
 }
 
@@ -128,16 +169,16 @@ async function main(): Promise<void> {
   const [connection, server] = [await redis.client('ID'), await redisIdentity(redis)];
   const uptimeFromMs = uptimeMs();
   const writers = Array.from({ length: WRITERS }, (_, writer) => write(redis, writer));
-  const finish = new Promise<void>((resolve) => {
+  const finish = new Promise<StoryMoments>((resolve) => {
     process.on('message', (request: ClientRequest) => {
       if (request.do === 'mark') talk.mark();
-      else if (request.do === 'finish') resolve();
+      else if (request.do === 'finish') resolve(request.moments);
       else audit(request.socket).catch(fail);
     });
   });
   const reporting = setInterval(() => send({ report: talk.report() }), REPORT_EVERY_MS);
   send({ ready: true });
-  await finish;
+  const moments = await finish;
   clearInterval(reporting);
   finishing = true;
   const answered = await Promise.race([
@@ -152,6 +193,7 @@ async function main(): Promise<void> {
     forgottenBeacons: heard.report().forgotten,
     uptimeFromMs,
     uptimeToMs: uptimeMs(),
+    latency: latencyOf(moments),
     lostWrites: await readBack(auditor),
     sameRedis: (await redisIdentity(auditor)) === server,
     tcpSurvived: survived && (await redis.client('ID')) === connection,

@@ -26,6 +26,8 @@ const TAKEOVER_TIMEOUT_MS = 20_000;
 /** TCP's own retransmission takes up to 3 s after a second's silence. */
 const ANSWER_TIMEOUT_MS = 10_000;
 const LOOK_EVERY_MS = 500;
+/** The conversation before protection, to compare with. */
+const UNPROTECTED_MS = 1_000;
 /** The conversation goes on this long after the takeover before it is judged. */
 const AFTERWARDS_MS = 1_500;
 /** The kill falls at a random moment of the last of these milliseconds: any point of an epoch. */
@@ -62,17 +64,19 @@ export async function runDemo(options: DemoOptions, tell: Narrator): Promise<Dem
     client = await ClientProcess.start(lab, guest.ip);
     tell.phase('a client opened its one connection; it will never reconnect');
 
+    await delay(UNPROTECTED_MS);
     const syncFromMs = monotonicMs();
     await pair.protect(DOMAIN, {
-      intervalMs: options.intervalMs,
+      ...options.policy,
       faults: [...options.faults],
       onStatus: tell.syncing,
     });
-    const syncSeconds = (monotonicMs() - syncFromMs) / 1000;
+    const protectedAtMs = monotonicMs();
+    const syncSeconds = (protectedAtMs - syncFromMs) / 1000;
     tell.phase(`protected: host b can take over (${syncSeconds.toFixed(2)} s after asking)`);
     client.mark();
 
-    const primary = await watch(pair, client, options.durationS, tell);
+    const { status: primary, apartMs } = await watch(pair, client, options.durationS, tell);
     const killedAtMs = await kill(lab, primary, options.kill);
     tell.phase(
       options.kill === 'qemu'
@@ -88,22 +92,36 @@ export async function runDemo(options: DemoOptions, tell: Narrator): Promise<Dem
         : `first answer ${(answered.gapToMs - killedAtMs).toFixed(0)} ms after the kill`,
     );
     await delay(AFTERWARDS_MS);
-    const final = await client.finish();
+    const final = await client.finish({
+      askedAtMs: syncFromMs,
+      protectedAtMs,
+      killedAtMs,
+      resumedAtMs: backup.takeover?.resumedAtMs ?? killedAtMs,
+    });
     const disk = hasDisk ? await auditDisk(lab.host('b'), backup, client, tell.phase) : undefined;
-    return figuresOf({ options, primary, backup, syncSeconds, killedAtMs, client: final, disk });
+    return figuresOf({
+      options,
+      primary,
+      apartMs,
+      backup,
+      syncSeconds,
+      killedAtMs,
+      client: final,
+      disk,
+    });
   } finally {
     client?.kill();
     await lab.down();
   }
 }
 
-/** Epochs as they go by; returns the primary's last status. */
+/** Epochs as they go by; returns the primary's last status, and how far apart its pauses were (median). */
 async function watch(
   pair: HostPair,
   client: ClientProcess,
   seconds: number,
   tell: Narrator,
-): Promise<DomainStatus> {
+): Promise<{ status: DomainStatus; apartMs: number }> {
   const endMs = monotonicMs() + seconds * 1000;
   const { client: agent } = pair.agent('a');
   let status = await agent.status(DOMAIN);
@@ -113,7 +131,8 @@ async function watch(
     tell.epochs(status, client.latest);
   }
   await delay(randomInt(KILL_SPREAD_MS));
-  return agent.status(DOMAIN);
+  const { apartMs } = await agent.epochs(DOMAIN);
+  return { status: await agent.status(DOMAIN), apartMs: apartMs.p50 };
 }
 
 /** CLOCK_MONOTONIC ms of the moment of death. */

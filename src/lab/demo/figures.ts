@@ -1,13 +1,22 @@
 /** The demo's contract: the JSON object that `script/demo --json` prints as its last line. Pure. */
+import type { ProtectBody } from '../../agent/client.js';
 import type { DomainStatus } from '../../agent/status.js';
+import type { Spread } from '../../epoch/records.js';
 import type { MachineType } from '../domain-xml.js';
 import type { ClientFinal } from './client.js';
+import type { Slice } from './conversation.js';
+
+/** When to checkpoint; the agent's defaults where nothing is said. */
+export type PolicyChoice = Pick<
+  ProtectBody,
+  'policy' | 'intervalMs' | 'minIntervalMs' | 'maxIntervalMs' | 'pauseBudget'
+>;
 
 export interface DemoOptions {
   memoryMib: number;
   vcpus: number;
   machine: MachineType;
-  intervalMs: number;
+  policy: PolicyChoice;
   durationS: number;
   kill: 'qemu' | 'host';
   /** Planted faults, for the tests that must notice them. */
@@ -25,6 +34,8 @@ export interface DiskFindings {
 export interface DemoFigures {
   scenario: string;
   guest: { memory_mib: number; vcpus: number; machine: string };
+  policy: string;
+  /** From pause to pause, median. */
   interval_ms: number;
   epochs: number;
   epochs_per_second: number;
@@ -35,6 +46,10 @@ export interface DemoFigures {
   detect_ms: number;
   promote_ms: number;
   outage_ms: number;
+  /** From a write to its answer: before protection, under it, and on the new host. */
+  latency_ms: Record<'unprotected' | 'protected' | 'after', { p50: number; p99: number }>;
+  /** Around the kill; `at_ms` counts from it. */
+  around_kill: { at_ms: number; answers: number; slowest_ms: number }[];
   tcp_survived: boolean;
   acked_writes: number;
   lost_writes: number;
@@ -51,6 +66,8 @@ export interface DemoFacts {
   options: DemoOptions;
   /** The primary's last status before the kill. */
   primary: DomainStatus;
+  /** From pause to pause, median. */
+  apartMs: number;
   backup: DomainStatus;
   syncSeconds: number;
   killedAtMs: number;
@@ -67,7 +84,8 @@ export function figuresOf(facts: DemoFacts): DemoFigures {
   return {
     scenario: 'kill-primary',
     guest: { memory_mib: options.memoryMib, vcpus: options.vcpus, machine: options.machine },
-    interval_ms: options.intervalMs,
+    policy: primary.policy?.name ?? 'unknown',
+    interval_ms: rounded(facts.apartMs),
     epochs: epochs?.count ?? 0,
     epochs_per_second: epochs?.perSecond ?? 0,
     pause_ms: { p50: rounded(pause.p50), p99: rounded(pause.p99), max: rounded(pause.max) },
@@ -77,6 +95,12 @@ export function figuresOf(facts: DemoFacts): DemoFigures {
     detect_ms: rounded((backup.takeover?.decidedAtMs ?? Number.NaN) - killedAtMs),
     promote_ms: rounded(backup.takeover?.promoteMs ?? Number.NaN),
     outage_ms: rounded(client.gapMs),
+    latency_ms: {
+      unprotected: latencyOf(client.latency.unprotected),
+      protected: latencyOf(client.latency.protected),
+      after: latencyOf(client.latency.after),
+    },
+    around_kill: client.latency.slices.map((slice) => sliceOf(slice, killedAtMs)),
     tcp_survived: client.tcpSurvived && client.sameRedis,
     acked_writes: client.ackedWrites,
     lost_writes: client.lostWrites,
@@ -85,6 +109,14 @@ export function figuresOf(facts: DemoFacts): DemoFigures {
     ...(facts.disk === undefined ? {} : diskFigures(facts, facts.disk)),
   };
 }
+
+const latencyOf = ({ p50, p99 }: Spread) => ({ p50: rounded(p50), p99: rounded(p99) });
+
+const sliceOf = ({ fromMs, answers, slowestMs }: Slice, killedAtMs: number) => ({
+  at_ms: Math.round(fromMs - killedAtMs),
+  answers,
+  slowest_ms: rounded(slowestMs),
+});
 
 function diskFigures({ backup: { takeover }, client }: DemoFacts, disk: DiskFindings) {
   return {

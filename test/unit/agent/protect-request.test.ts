@@ -11,6 +11,9 @@ import {
   INTERVAL_MS_DEFAULT,
   INTERVAL_MS_MAX,
   INTERVAL_MS_MIN,
+  MAX_INTERVAL_MS_DEFAULT,
+  MIN_INTERVAL_MS_DEFAULT,
+  PAUSE_BUDGET_DEFAULT,
 } from '../../../src/epoch/policy.js';
 import { HEARTBEAT_DEFAULT } from '../../../src/failover/heartbeat.js';
 
@@ -61,7 +64,14 @@ describe('protectRequestSchema', () => {
       ...least,
       heartbeatHosts: ['backup'],
       heartbeat: HEARTBEAT_DEFAULT,
-      intervalMs: INTERVAL_MS_DEFAULT,
+      policy: {
+        name: 'adaptive',
+        minIntervalMs: MIN_INTERVAL_MS_DEFAULT,
+        maxIntervalMs: MAX_INTERVAL_MS_DEFAULT,
+        pauseBudget: PAUSE_BUDGET_DEFAULT,
+      },
+      consistency: 'strong',
+      outputHold: 'auto',
       stagingBytes: STAGING_BYTES_DEFAULT,
       faults: [],
     });
@@ -72,11 +82,27 @@ describe('protectRequestSchema', () => {
       ...least,
       heartbeatHosts: ['backup', '10.0.0.2'],
       heartbeat: { intervalMs: 100, missedMax: 3 },
-      intervalMs: INTERVAL_MS_MIN,
+      consistency: 'timeline',
+      outputHold: 'holder',
       stagingBytes: 2 * 1024 * 1024,
       faults: ['a-fault'],
     };
-    expect(protectRequestSchema.parse(asked)).toEqual(asked);
+    const policy = { name: 'fixed', intervalMs: INTERVAL_MS_MIN };
+    const request = { ...asked, policy: 'fixed', intervalMs: INTERVAL_MS_MIN };
+    expect(protectRequestSchema.parse(request)).toEqual({ ...asked, policy });
+  });
+
+  it.each([
+    [{ intervalMs: 25 }, { name: 'fixed', intervalMs: 25 }],
+    [{ policy: 'fixed' }, { name: 'fixed', intervalMs: INTERVAL_MS_DEFAULT }],
+    [{ maxIntervalMs: 100 }, { name: 'adaptive', maxIntervalMs: 100 }],
+    [{ minIntervalMs: 10 }, { name: 'adaptive', minIntervalMs: 10 }],
+    [
+      { policy: 'adaptive', pauseBudget: 0.5 },
+      { name: 'adaptive', pauseBudget: 0.5 },
+    ],
+  ])('takes %j as policy %j', (asked, policy) => {
+    expect(protectRequestSchema.parse({ ...least, ...asked })).toMatchObject({ policy });
   });
 
   it.each([
@@ -99,6 +125,17 @@ describe('protectRequestSchema', () => {
     ['intervalMs', { intervalMs: INTERVAL_MS_MIN - 1 }],
     ['intervalMs', { intervalMs: INTERVAL_MS_MAX + 1 }],
     ['intervalMs', { intervalMs: Number.NaN }],
+    ['intervalMs', { policy: 'adaptive', intervalMs: 50 }],
+    ['maxIntervalMs', { policy: 'fixed', maxIntervalMs: 50 }],
+    ['pauseBudget', { intervalMs: 50, pauseBudget: 0.5 }],
+    ['pauseBudget', { pauseBudget: 0 }],
+    ['pauseBudget', { pauseBudget: 1.5 }],
+    ['minIntervalMs', { minIntervalMs: -1 }],
+    ['minIntervalMs', { minIntervalMs: 300, maxIntervalMs: 200 }],
+    ['maxIntervalMs', { maxIntervalMs: INTERVAL_MS_MAX + 1 }],
+    ['policy', { policy: 'now and then' }],
+    ['consistency', { consistency: 'weak' }],
+    ['outputHold', { outputHold: 'none' }],
     ['stagingBytes', { stagingBytes: 1024 }],
     ['stagingBytes', { stagingBytes: 1024 * 1024 + 0.5 }],
     ['stagingBytes', { stagingBytes: 2 ** 40 }],

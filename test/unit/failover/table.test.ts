@@ -51,6 +51,7 @@ describe('the state table', () => {
   it('lets a primary release output only where nobody can have taken over, or on purpose', () => {
     const releasing = TABLE.filter((row) => row.actions.includes('releaseOutput'));
     expect(releasing.map(({ role, event }) => `${role} ${event}`).sort()).toEqual([
+      'primary devicesChanged',
       'primary guestStopped',
       'primary syncFailed',
       'primary unprotectAsked',

@@ -74,7 +74,7 @@ describe('frames', () => {
 
   it('does not write a header that its peer would refuse', () => {
     expect(() =>
-      writeHeader(Buffer.alloc(24), { type: 'heartbeat', epoch: 1, term: 1 }, 1),
+      writeHeader(Buffer.alloc(24), { type: 'heartbeat', epoch: 1, term: 1 }, 17),
     ).toThrow(expect.objectContaining({ code: 'WIRE_TOO_LARGE' }));
   });
 
