@@ -5,7 +5,15 @@ import type { DiskRecord } from './state.js';
 
 export type Accelerator = 'kvm' | 'tcg';
 export type MachineType = 'q35' | 'pc';
-export type GuestProgram = 'redis' | 'memstamp' | 'beacon' | 'dirty' | 'diskstamp' | 'diskload';
+export type GuestProgram =
+  | 'redis'
+  | 'memstamp'
+  | 'beacon'
+  | 'talker'
+  | 'dirty'
+  | 'diskstamp'
+  | 'diskload'
+  | 'spin';
 
 export interface GuestDomain {
   name: string;

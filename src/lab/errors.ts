@@ -34,6 +34,14 @@ export const labErrors = {
     meaning: 'A program in the guest did not answer a question within the limit.',
     remedy: 'Check that the guest runs and that `run` named the program.',
   },
+  LAB_LISTENER_FAILED: {
+    meaning: 'The program that hears what guests say ended or missed a frame.',
+    remedy: 'Nothing is proven by that run: read the message and try again on an idle machine.',
+  },
+  LAB_LISTENER_FULL: {
+    meaning: 'Guests said more than the laboratory keeps in memory between two takeovers.',
+    remedy: 'Let the talker say less (talker_hz), or take over sooner.',
+  },
   LAB_AGENT_NOT_READY: {
     meaning: 'An agent in the laboratory did not come up.',
     remedy: 'Read the log named in the message.',

@@ -20,6 +20,15 @@ export interface DiskstampReport {
   uptimeS: number;
 }
 
+export interface TalkerReport {
+  /** The newest one that was given to a packet. */
+  counter: bigint;
+  /** Random, of this start of the talker. */
+  boot: string;
+  /** TCP connections that were begun. */
+  connections: number;
+}
+
 /** As native/guest/diskload.c describes them. */
 export type DiskloadMode = 'randwrite' | 'dsync' | 'randwrite8' | 'seqwrite' | 'trim';
 
@@ -46,6 +55,14 @@ export function parseDiskstamp(line: string): DiskstampReport | undefined {
   if (report === undefined) return undefined;
   const { written: writes, ...rest } = report;
   return { writes, ...rest };
+}
+
+/** "COUNTER BOOT CONNECTIONS" */
+export function parseTalker(line: string): TalkerReport | undefined {
+  const fields = /^(\d{1,20}) ([0-9a-f]{16}) (\d{1,9})\n?$/.exec(line);
+  if (fields === null) return undefined;
+  const [, counter = '', boot = '', connections = ''] = fields;
+  return { counter: BigInt(counter), boot, connections: Number(connections) };
 }
 
 /** "COUNT SECONDS P50_US P99_US MB_PER_S" */

@@ -64,7 +64,12 @@ export async function startGuest(
       ip6,
       seed: randomBytes(32).toString('hex'),
       run: options.run ?? ['redis', 'memstamp', 'beacon'],
-      options: { beacon_to: `${CLIENT_ADDRESS.lan}:${BEACON_PORT}`, ...options.options },
+      options: {
+        beacon_to: `${CLIENT_ADDRESS.lan}:${BEACON_PORT}`,
+        talker_to: CLIENT_ADDRESS.lan,
+        talker_to6: CLIENT_ADDRESS.lan6,
+        ...options.options,
+      },
     }),
   });
   const xmlPath = `${host.runDir}/run/${guest.name}.xml`;

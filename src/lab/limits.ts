@@ -23,6 +23,10 @@ export const CONSOLE_BYTES_MAX = 1024 * 1024;
 /** Asking a program in the guest over UDP: a datagram may be lost or held with the output. */
 export const ASK_RETRY_MS = 250;
 export const ASK_TIMEOUT_MS = 10_000;
+/** Half an hour of a talker at its usual rate, some 200 bytes each. */
+export const STAMPS_MAX = 2_000_000;
+/** The listener looks through what waits in milliseconds; the cores may be shared. */
+export const LISTENER_TIMEOUT_MS = 10_000;
 /** Interface names have 15 characters and socket paths 107; both carry the prefix. */
 export const PREFIX_PATTERN = /^[a-z][a-z0-9-]{0,11}$/;
 /** Addresses 10.86.1.1 … 10.86.1.250. */

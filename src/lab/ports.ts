@@ -9,3 +9,7 @@ export const BEACON_PORT = 7002;
 export const DISKSTAMP_PORT = 7003;
 /** UDP, in the guest. */
 export const DISKLOAD_PORT = 7004;
+/** UDP, in the guest. */
+export const TALKER_PORT = 7005;
+/** UDP, in the guest. */
+export const SPIN_PORT = 7010;

@@ -15,12 +15,19 @@ import {
   parseDiskload,
   parseDiskstamp,
   parseMemstamp,
+  parseTalker,
+  type TalkerReport,
 } from './guest-reports.js';
 import { ASK_TIMEOUT_MS, DISKLOAD_ANSWER_SLACK_MS } from './limits.js';
 import type { Place } from './place.js';
-import { DISKLOAD_PORT, DISKSTAMP_PORT, MEMSTAMP_PORT } from './ports.js';
+import { DISKLOAD_PORT, DISKSTAMP_PORT, MEMSTAMP_PORT, TALKER_PORT } from './ports.js';
 
-export type { DiskloadReport, DiskstampReport, MemstampReport } from './guest-reports.js';
+export type {
+  DiskloadReport,
+  DiskstampReport,
+  MemstampReport,
+  TalkerReport,
+} from './guest-reports.js';
 
 /** One datagram to a program in the guest, which answers with one. */
 export interface Question {
@@ -90,6 +97,12 @@ export class Witness {
   diskstamp(address: string, timeoutMs = ASK_TIMEOUT_MS): Promise<DiskstampReport> {
     const question = { address, port: DISKSTAMP_PORT, text: '?', timeoutMs };
     return this.#ask('diskstamp', question, parseDiskstamp);
+  }
+
+  /** Asks the talker in the guest. @throws LAB_GUEST_NO_ANSWER after `timeoutMs` */
+  talker(address: string, timeoutMs = ASK_TIMEOUT_MS): Promise<TalkerReport> {
+    const question = { address, port: TALKER_PORT, text: '?', timeoutMs };
+    return this.#ask('talker', question, parseTalker);
   }
 
   /** Lets diskload in the guest write for some seconds; resolves after that. @throws LAB_GUEST_NO_ANSWER */

@@ -43,6 +43,13 @@ describe('a plot', () => {
     ]);
   });
 
+  it('stands logarithmic bars on the power of ten below the smallest', () => {
+    const series = [{ name: 'measured', values: [0.83, 99] }];
+    const log: Table = { ...TABLE, kind: 'bars', yScale: 'log', series };
+    expect(plotOption(log).yAxis).toMatchObject({ type: 'log', min: 0.1, startValue: 0.1 });
+    expect(plotOption(TABLE).yAxis).toMatchObject({ type: 'value' });
+  });
+
   it('is an SVG file with title, axes with units and every series', async () => {
     const directory = await mkdtemp(`${tmpdir()}/understudy-plot-`);
     onTestFinished(() => rm(directory, { recursive: true }));
