@@ -98,12 +98,13 @@ export class TrackedGuest {
   /** One epoch: pause and capture, then encode to nowhere. */
   async epoch(copy: 'staged' | 'live'): Promise<NativeCapture> {
     this.#epoch += 1;
-    const { capture } = await captureEpoch(this.memory, this.pause, {
+    const { capture, settled } = await captureEpoch(this.memory, this.pause, {
       epoch: this.#epoch,
       copy,
       boundaries: [],
       onStagingFull: () => this.#encode(),
     });
+    await settled;
     await this.#encode();
     return capture;
   }

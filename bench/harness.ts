@@ -26,6 +26,8 @@ export interface Table {
   x: { label: string; values: readonly (string | number)[] };
   /** Label with unit. */
   y: string;
+  /** For values that differ by powers of ten (default linear). */
+  yScale?: 'linear' | 'log';
   series: readonly Series[];
 }
 

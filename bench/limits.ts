@@ -40,3 +40,26 @@ export const REAL_DISK_DIRECTORY = '/var/tmp';
 export const NBDKIT_START_TIMEOUT_MS = 10_000;
 /** From the cut cables to a primary that has noticed, and from mended ones to one that is protected again. */
 export const OUTAGE_TIMEOUT_MS = 60_000;
+
+/** What adaptive adds to a round trip over what a checkpoint every 50 ms adds: a sixth. */
+export const ADAPTIVE_OVER_FIXED50_MAX = 0.166;
+/** To one command of Redis, p50. */
+export const ADAPTIVE_ADDED_MS_MAX = 3;
+/** Checkpoints that come when they are wanted must not make the slow answers slower. */
+export const ADAPTIVE_P99_OVER_FIXED25_MAX = 1;
+export const ADAPTIVE_THROUGHPUT_OVER_FIXED25_MIN = 1;
+/** What held and at once released output waits more than output that is not held. */
+export const HOLD_ADDED_US_MAX = 60;
+/** Released traffic over that of a plain bridge, with segments of up to 64 KiB. */
+export const HOLD_THROUGHPUT_RATIO_MIN = 0.9;
+/** All that runs on one host because an idle guest is protected, of one core. */
+export const IDLE_CORE_PERCENT_MAX = 3;
+/** Of the work of a program that needs the processor alone. */
+export const CPU_BOUND_LOSS_PERCENT_MAX = 15;
+
+/** The first epochs carry what the sync left; after these a mode is in its steady state. */
+export const MODE_SETTLED_EPOCHS = 5;
+/** Five epochs of an idle guest take a second. */
+export const MODE_TIMEOUT_MS = 20_000;
+/** Over the seconds that a client was asked for: starting it, connecting, and the last held answers. */
+export const CLIENT_SLACK_MS = 60_000;

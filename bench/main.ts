@@ -13,6 +13,8 @@ import * as capture from './capture.js';
 import * as disk from './disk.js';
 import { benchError } from './errors.js';
 import { type Bench, contractLine, type Table } from './harness.js';
+import * as latency from './latency.js';
+import * as overhead from './overhead.js';
 import { writePlot } from './plot.js';
 import { printMeasured, printRows } from './print.js';
 
@@ -21,6 +23,8 @@ const PLOTS = fileURLToPath(new URL('../../docs/benchmarks', import.meta.url));
 const BENCHES: Readonly<Record<string, { rows: Bench; parts: readonly string[] }>> = {
   capture,
   disk,
+  latency,
+  overhead,
 };
 
 interface Options {

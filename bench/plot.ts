@@ -4,7 +4,10 @@ import * as echarts from 'echarts';
 import type { Series, Table } from './harness.js';
 
 const SIZE_PX = { width: 720, height: 400 };
-const COLOURS = ['#2f6fab', '#e08a2e', '#5a9e6f', '#9a6fb0'];
+const COLOURS = [
+  ...['#2f6fab', '#e08a2e', '#5a9e6f', '#9a6fb0', '#c0504d'],
+  ...['#4bacc6', '#8c7355', '#c9a227', '#7f8fa9', '#d48bb5'],
+];
 const REFERENCE_COLOURS = ['#b03a3a', '#777777'];
 const TEXT = { color: '#333333', fontFamily: 'sans-serif' };
 
@@ -36,7 +39,7 @@ export function plotOption(table: Table): echarts.EChartsOption {
       kind === 'lines'
         ? { type: 'value', name: x.label, nameGap: 28, ...axisName }
         : { type: 'category', name: x.label, nameGap: 28, data: x.values.map(String), ...axisName },
-    yAxis: { type: 'value', name: y, nameGap: 50, ...axisName },
+    yAxis: { ...yAxisType(table), name: y, nameGap: 50, ...axisName },
     series: [
       ...series.filter(isMeasured).map((one, index) => ({
         name: one.name,
@@ -62,6 +65,14 @@ export function plotOption(table: Table): echarts.EChartsOption {
         })),
     ],
   };
+}
+
+/** Logarithmic bars stand on the power of ten below the smallest value: there is no zero to stand on. */
+function yAxisType({ yScale, series }: Table) {
+  if (yScale !== 'log') return { type: 'value' as const };
+  const smallest = Math.min(...series.flatMap(({ values }) => values));
+  const base = 10 ** Math.floor(Math.log10(smallest));
+  return { type: 'log' as const, min: base, startValue: base };
 }
 
 const isMeasured = ({ reference }: Series): boolean => reference !== true;

@@ -1,0 +1,48 @@
+/** One guest of the laboratory that is protected in one mode after the other, by the product itself. */
+import type { DomainStatus } from '../../src/agent/status.js';
+import type { GuestOptions } from '../../src/lab/guest.js';
+import type { HostPair } from '../../src/lab/host-pair.js';
+import type { GuestRecord } from '../../src/lab/state.js';
+import { benchError } from '../errors.js';
+import { MODE_TIMEOUT_MS } from '../limits.js';
+import { hasSettled, isIn, type Mode, PROTECTIONS } from './modes.js';
+
+export class GuestInModes {
+  #mode: Mode = 'unprotected';
+
+  private constructor(
+    private readonly pair: HostPair,
+    readonly record: GuestRecord,
+  ) {}
+
+  /** Runs on host a, not protected, when this resolves. */
+  static async start(pair: HostPair, options: GuestOptions): Promise<GuestInModes> {
+    return new GuestInModes(pair, await pair.lab.startGuest(options));
+  }
+
+  /** The guest runs in `mode`, in its steady state, when this resolves. @throws BENCH_MODE_NOT_REACHED */
+  async enter(mode: Mode): Promise<void> {
+    const { name } = this.record;
+    if (this.#mode !== 'unprotected') {
+      await this.pair.agent('a').client.unprotect(name, false);
+      this.#mode = 'unprotected';
+    }
+    if (mode === 'unprotected') return;
+    await this.pair.protect(name, PROTECTIONS[mode]);
+    this.#mode = mode;
+    const status = await this.pair.waitFor('a', name, hasSettled, MODE_TIMEOUT_MS);
+    if (isIn(PROTECTIONS[mode], status)) return;
+    const is = JSON.stringify([status.state, status.policy, status.consistency]);
+    throw benchError('BENCH_MODE_NOT_REACHED', `${name} should be in mode ${mode} and is ${is}`);
+  }
+
+  status(host: 'a' | 'b' = 'a'): Promise<DomainStatus> {
+    return this.pair.agent(host).client.status(this.record.name);
+  }
+
+  /** Ends the guest, which must not be protected any more. */
+  async destroy(): Promise<void> {
+    await this.enter('unprotected');
+    await this.pair.lab.host('a').virsh('destroy', this.record.name);
+  }
+}
