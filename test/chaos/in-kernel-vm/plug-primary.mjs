@@ -58,7 +58,11 @@ async function protect({ tap, bridge, talkerPid, counterPath, backup, lastEpoch,
       memory: { ...memory, captureStopped: ({ epoch }) => capture(hold, counterPath, epoch) },
       pause: { mode: 'stopped', pauseAndCapture: (how) => pause(talkerPid, how) },
       // All of it is in the device state.
-      shipper: { ship: () => Promise.resolve() },
+      shipper: {
+        ship: () => Promise.resolve(),
+        encodeAhead: () => undefined,
+        forget: () => Promise.resolve(),
+      },
       channel,
       commits,
       records: new EpochRecords(),
