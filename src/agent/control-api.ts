@@ -2,11 +2,10 @@
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import Fastify, { type FastifyInstance } from 'fastify';
-import { EPOCH_RECORDS_MAX } from '../epoch/limits.js';
 import { UnderstudyError } from '../errors.js';
 import type { Agent } from './agent.js';
+import { epochCount } from './epoch-report.js';
 import { agentError } from './errors.js';
-import { EPOCHS_REPORTED_DEFAULT } from './limits.js';
 import { issueOf, parseEndpoint, protectRequestSchema } from './protect-request.js';
 import { reasonOf } from './status.js';
 import { VERSION } from './version.js';
@@ -25,12 +24,6 @@ function backupOf(text: string | undefined) {
     throw agentError('AGENT_BAD_REQUEST', `backup ${text} is not HOST[:PORT]`);
   }
   return endpoint;
-}
-
-function countOf(text = String(EPOCHS_REPORTED_DEFAULT)): number {
-  const count = Number(text);
-  if (Number.isInteger(count) && count >= 1 && count <= EPOCH_RECORDS_MAX) return count;
-  throw agentError('AGENT_BAD_REQUEST', `count ${text} is not 1 to ${EPOCH_RECORDS_MAX}`);
 }
 
 export function controlSocket(runDir: string): string {
@@ -68,7 +61,7 @@ export async function serveControl(agent: Agent, runDir: string): Promise<Fastif
   );
   server.get<ByDomain & { Querystring: { count?: string } }>(
     '/v1/domains/:domain/epochs',
-    ({ params, query }) => agent.epochs(params.domain, countOf(query.count)),
+    ({ params, query }) => agent.epochs(params.domain, epochCount(query.count)),
   );
   server.post<ByDomain>('/v1/domains/:domain/failover', ({ params }) =>
     agent.failover(params.domain),

@@ -5,8 +5,7 @@
 import { chmod, rename, rm, writeFile } from 'node:fs/promises';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { UnderstudyError } from '../errors.js';
-import type { EpochReport } from './epoch-report.js';
-import { EPOCHS_REPORTED_DEFAULT } from './limits.js';
+import { type EpochReport, epochCount } from './epoch-report.js';
 import { type DomainStatus, reasonOf } from './status.js';
 
 export interface SessionRequests {
@@ -59,7 +58,7 @@ export async function serveSession(
     requests.checkpoint(body?.wait === true),
   );
   server.get<{ Querystring: { count?: string } }>('/v1/epochs', async ({ query }) =>
-    requests.epochs(Number(query.count ?? EPOCHS_REPORTED_DEFAULT)),
+    requests.epochs(epochCount(query.count)),
   );
   server.post('/v1/failover', async () => {
     await requests.failover();

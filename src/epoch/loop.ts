@@ -77,7 +77,6 @@ export class EpochLoop {
   #proof: { epoch: number; logs: Promise<EpochLog[]> } | undefined;
   #epoch: number;
   #stopped = false;
-  #lastPausedAtMs: number | undefined;
   #pauseFailures = 0;
   /** Those who wait for the commit of a checkpoint that has not begun yet. */
   #asked: Deferred<number> | undefined;
@@ -176,8 +175,6 @@ export class EpochLoop {
     const totals = nothingShipped();
     const hasher = this.dependencies.newHasher();
     const begunAtMs = performance.now();
-    const pausesApartMs = begunAtMs - (this.#lastPausedAtMs ?? begunAtMs);
-    this.#lastPausedAtMs = begunAtMs;
     const waitedMs = this.#pacer.pauseBegins();
     const paused = await this.#pause(epoch, totals, hasher);
     if (paused === undefined) {
@@ -201,7 +198,7 @@ export class EpochLoop {
       commit: committedAtMs - sentAtMs,
       release: releasedAtMs - committedAtMs,
     });
-    this.#pacer.epochDone(record, memory.pageBytes, pausesApartMs);
+    this.#pacer.epochDone(record, memory.pageBytes);
     records.add(record);
     onEpoch(record);
     await this.#pauseSettled(paused);

@@ -17,6 +17,8 @@ export interface PacerFacts {
 
 export class Pacer {
   #lastPausedAtMs: number | undefined;
+  /** From the pause before to the last one. */
+  #apartMs = 0;
   #waitingSinceMs: number | undefined;
   #holdFilling = false;
   #asked = false;
@@ -74,6 +76,7 @@ export class Pacer {
   pauseBegins(): number | undefined {
     const nowMs = performance.now();
     const waitedMs = this.#waitingSinceMs === undefined ? undefined : nowMs - this.#waitingSinceMs;
+    this.#apartMs = nowMs - (this.#lastPausedAtMs ?? nowMs);
     this.#lastPausedAtMs = nowMs;
     this.#met = { waitingSinceMs: this.#waitingSinceMs, holdFilling: this.#holdFilling };
     this.#waitingSinceMs = undefined;
@@ -89,14 +92,13 @@ export class Pacer {
     this.#holdFilling ||= this.#met?.holdFilling ?? false;
   }
 
-  /** `betweenPausesMs`: from the pause before to the one of this record. */
-  epochDone(record: EpochRecord, pageBytes: number, betweenPausesMs: number): void {
+  epochDone(record: EpochRecord, pageBytes: number): void {
     this.#lastCommitMs = performance.now() - (this.#lastPausedAtMs ?? 0);
     const pauseMs = record.pauseUs / 1000;
     this.#pausedMs += pauseMs;
     const costMs = pauseMs * this.facts.guestLoad(this.#pausedMs);
     this.#pauseCostMs += (costMs - this.#pauseCostMs) / GUEST_LOAD_MEAN_OVER;
-    const bytesPerMs = (record.dirtyPages * pageBytes) / Math.max(1, betweenPausesMs);
+    const bytesPerMs = (record.dirtyPages * pageBytes) / Math.max(1, this.#apartMs);
     this.#dirty = { ...this.#dirty, bytesPerMs };
   }
 

@@ -1,7 +1,7 @@
 /** What each epoch cost, kept in a ring, and the percentiles made from it. Phases share these names everywhere. */
 import { EPOCH_RECORDS_MAX } from './limits.js';
 
-/** The parts of one epoch, in order; all but the first are one after the other. */
+/** The parts of one epoch, one after the other. */
 export const PHASES = {
   gate: 'From the command to the guest standing still: QEMU flushes its disks in it.',
   boundary: 'Output hold and disk mirror mark the end of the epoch.',
@@ -10,8 +10,7 @@ export const PHASES = {
   deviceState: 'Draining the device state; the guest runs again at its end.',
   encode: 'Encoding the first chunk; the others are encoded while one is sent.',
   ship: 'Handing pages, device state and disk log to the network.',
-  prove:
-    'Waiting for what must be certain before the checkpoint counts: mirrors whole, command answered.',
+  prove: 'Waiting for what must be certain before the checkpoint counts: the mirrors are whole.',
   commit: 'Until the backup has acknowledged.',
   release: 'Until the held packets have left.',
 } as const;
@@ -69,16 +68,6 @@ export class EpochRecords {
     this.epochs += 1;
     this.shippedBytes += record.shippedBytes;
     if (record.shippedPaused) this.shippedPausedEpochs += 1;
-  }
-
-  /** The spread of every phase over the newest `count` epochs; microseconds. */
-  phases(count: number = EPOCH_RECORDS_MAX): Record<Phase, Spread> {
-    const records = this.last(count);
-    const entries = PHASE_NAMES.map((phase) => [
-      phase,
-      spreadOf(records.map(({ phasesUs }) => phasesUs[phase])),
-    ]);
-    return Object.fromEntries(entries) as Record<Phase, Spread>;
   }
 
   /** Oldest first, at most `count` of the newest. */

@@ -91,7 +91,7 @@ describe('the pacer', () => {
       const pacer = pacerOf({ guestLoad: () => load });
       for (let epoch = 0; epoch < GUEST_LOAD_MEAN_OVER * 10; epoch += 1) {
         pacer.pauseBegins();
-        pacer.epochDone(record({ pauseUs: 4_000 }), 4096, 10);
+        pacer.epochDone(record({ pauseUs: 4_000 }), 4096);
       }
       pacer.pauseBegins();
       pacer.outputWaits();
