@@ -22,43 +22,44 @@ const POLICY_OF = {
   pauseBudget: 'adaptive',
 } as const satisfies Record<string, PolicyName>;
 
-const policyRequestSchema = z
-  .object({
-    policy: z.enum(Object.keys(POLICIES) as [PolicyName, ...PolicyName[]]).optional(),
-    intervalMs: z.number().optional(),
-    minIntervalMs: z.number().optional(),
-    maxIntervalMs: z.number().optional(),
-    pauseBudget: z.number().optional(),
-  })
-  .transform((request, context): PrimaryConfig['policy'] => {
-    // An interval alone asks for what it belongs to.
-    const name = request.policy ?? (request.intervalMs === undefined ? POLICY_DEFAULT : 'fixed');
-    for (const [option, policy] of Object.entries(POLICY_OF)) {
-      if (policy !== name && request[option as keyof typeof POLICY_OF] !== undefined) {
-        const message = `only means something with policy ${policy}`;
-        context.addIssue({ code: 'custom', path: [option], message });
-      }
-    }
-    const {
-      intervalMs = INTERVAL_MS_DEFAULT,
-      maxIntervalMs = MAX_INTERVAL_MS_DEFAULT,
-      minIntervalMs = Math.min(MIN_INTERVAL_MS_DEFAULT, maxIntervalMs),
-      pauseBudget = PAUSE_BUDGET_DEFAULT,
-    } = request;
-    const policy =
-      name === 'fixed' ? { name, intervalMs } : { name, minIntervalMs, maxIntervalMs, pauseBudget };
-    const checked = policySchema.safeParse(policy);
-    for (const { path, message } of checked.error?.issues ?? []) {
-      context.addIssue({ code: 'custom', path: [...path], message });
-    }
-    if (name === 'adaptive' && minIntervalMs > maxIntervalMs) {
-      const message = `${minIntervalMs} is more than maxIntervalMs (${maxIntervalMs})`;
-      context.addIssue({ code: 'custom', path: ['minIntervalMs'], message });
-    }
-    return policy;
-  });
+const policyOptions = {
+  policy: z.enum(Object.keys(POLICIES) as [PolicyName, ...PolicyName[]]).optional(),
+  intervalMs: z.number().optional(),
+  minIntervalMs: z.number().optional(),
+  maxIntervalMs: z.number().optional(),
+  pauseBudget: z.number().optional(),
+};
+type PolicyRequest = z.output<z.ZodObject<typeof policyOptions>>;
 
-const otherRequestSchema = primaryConfigSchema
+/** The policy that is asked for; what is wrong with it becomes an issue of `context`. */
+function policyFrom(request: PolicyRequest, context: z.RefinementCtx): PrimaryConfig['policy'] {
+  const wrong = (path: PropertyKey[], message: string): void =>
+    context.addIssue({ code: 'custom', path, message });
+  // An interval alone asks for what it belongs to.
+  const name = request.policy ?? (request.intervalMs === undefined ? POLICY_DEFAULT : 'fixed');
+  for (const [option, policy] of Object.entries(POLICY_OF)) {
+    if (policy !== name && request[option as keyof typeof POLICY_OF] !== undefined) {
+      wrong([option], `only means something with policy ${policy}`);
+    }
+  }
+  const {
+    intervalMs = INTERVAL_MS_DEFAULT,
+    maxIntervalMs = MAX_INTERVAL_MS_DEFAULT,
+    minIntervalMs = Math.min(MIN_INTERVAL_MS_DEFAULT, maxIntervalMs),
+    pauseBudget = PAUSE_BUDGET_DEFAULT,
+  } = request;
+  const policy =
+    name === 'fixed' ? { name, intervalMs } : { name, minIntervalMs, maxIntervalMs, pauseBudget };
+  for (const { path, message } of policySchema.safeParse(policy).error?.issues ?? []) {
+    wrong([...path], message);
+  }
+  if (name === 'adaptive' && minIntervalMs > maxIntervalMs) {
+    wrong(['minIntervalMs'], `${minIntervalMs} is more than maxIntervalMs (${maxIntervalMs})`);
+  }
+  return policy;
+}
+
+export const protectRequestSchema = primaryConfigSchema
   .pick({
     domain: true,
     backup: true,
@@ -71,29 +72,18 @@ const otherRequestSchema = primaryConfigSchema
   })
   .partial()
   .required({ domain: true, backup: true })
-  .transform((request) => ({
+  .extend(policyOptions)
+  .transform((request, context) => ({
     domain: request.domain,
     backup: request.backup,
     heartbeatHosts: request.heartbeatHosts ?? [request.backup.host],
     heartbeat: request.heartbeat ?? HEARTBEAT_DEFAULT,
+    policy: policyFrom(request, context),
     consistency: request.consistency ?? 'strong',
     outputHold: request.outputHold ?? 'auto',
     stagingBytes: request.stagingBytes ?? STAGING_BYTES_DEFAULT,
     faults: request.faults ?? [],
   }));
-
-export const protectRequestSchema = z.unknown().transform((body, context) => {
-  const other = otherRequestSchema.safeParse(body);
-  const policy = policyRequestSchema.safeParse(body);
-  if (other.success && policy.success) return { ...other.data, policy: policy.data };
-  for (const { path, message } of [
-    ...(other.error?.issues ?? []),
-    ...(policy.error?.issues ?? []),
-  ]) {
-    context.addIssue({ code: 'custom', path: [...path], message });
-  }
-  return z.NEVER;
-});
 
 export type ProtectRequest = z.output<typeof protectRequestSchema>;
 
