@@ -87,7 +87,7 @@ export const holdErrors = {
 
 export const holdError = errorsOf(holdErrors);
 
-type HoldErrorCode = keyof typeof holdErrors;
+export type HoldErrorCode = keyof typeof holdErrors;
 
 const isHoldErrorCode = (code: unknown): code is HoldErrorCode =>
   typeof code === 'string' && Object.hasOwn(holdErrors, code);

@@ -4,19 +4,12 @@
  * vanish, the redirect leads nowhere and the kernel drops the guest's output: fail closed.
  */
 import { messageOf } from '../errors.js';
-import { type NativeBoundary, type NativeTapHolder, native } from '../native.js';
+import { type NativeTapHolder, native } from '../native.js';
 import { holdError, holdErrorFrom } from './errors.js';
 import { HeldLayout } from './held-layout.js';
 import { bridgeTapOf, readTapOf, requireInterfaceName } from './interface-names.js';
-import { HELD_BYTES_MAX, HELD_PACKETS_MAX } from './limits.js';
-import type {
-  CommittedEpoch,
-  HoldBackend,
-  HoldOptions,
-  HoldStats,
-  LearnedAddress,
-  OutputHold,
-} from './output-hold.js';
+import { HeldOutput, nativeOptions, requireNoLiveHolder, tapToHold } from './native-hold.js';
+import type { HoldBackend, HoldOptions, OutputHold } from './output-hold.js';
 import { decodePortRecord, type PortRecord } from './port-record.js';
 import { probeHolder } from './probe.js';
 import {
@@ -37,7 +30,6 @@ import {
   readBridge,
   readHoldFilters,
   readLearned,
-  readLink,
   readVlans,
 } from './tap-state.js';
 
@@ -46,13 +38,7 @@ const nothingLearned: LearnedPort = { macs: [], groups: [] };
 /** Implements `HoldBackend.holdOutput`. Also takes over a tap whose former hold was killed. */
 export async function holdOutput(options: HoldOptions): Promise<OutputHold> {
   const port = splitPortOf(options);
-  const guest = await readLink(port.tap);
-  if (!guest.up) throw holdError('HOLD_TAP_DOWN', `${port.tap} is down`);
-  const left = decodePortRecord(guest.alias);
-  if (left === undefined && guest.master !== port.bridge) {
-    throw holdError('HOLD_NOT_ON_BRIDGE', `${port.tap} is not a port of ${port.bridge}`);
-  }
-  await requireNobodyHolds(port);
+  const { guest, left } = await tapToHold(port.tap, port.bridge);
   const wasStopped = (await readHoldFilters(port.tap, port.readTap)).length > 0;
   const record = left ?? (await recordOf(port, guest));
 
@@ -71,7 +57,7 @@ export async function holdOutput(options: HoldOptions): Promise<OutputHold> {
 /** Implements `HoldBackend.restoreTap`. */
 export async function restoreTap(options: { tap: string; bridge: string }): Promise<void> {
   const port = splitPortOf(options);
-  await requireNobodyHolds(port);
+  await requireNoLiveHolder(port.tap);
   const guest = await findLink(port.tap);
   if (guest === undefined) return;
   const stopped = (await readHoldFilters(port.tap, port.readTap)).length > 0;
@@ -91,66 +77,26 @@ export const holderBackend: HoldBackend = {
   restoreTap,
 };
 
-class HolderHold implements OutputHold {
-  readonly backend = 'holder';
-  readonly tap: string;
-  readonly bridge: string;
-  readonly boundary: NativeBoundary;
-  #closing: Promise<void> | undefined;
-
+class HolderHold extends HeldOutput {
   constructor(
     private readonly port: SplitPort,
     private readonly record: PortRecord,
     private readonly taps: NativeTapHolder,
     private readonly layout: HeldLayout,
   ) {
-    this.tap = port.tap;
-    this.bridge = port.bridge;
-    this.boundary = taps.boundary;
-  }
-
-  closeEpoch(epoch: number): void {
-    this.#native('close epoch', () => this.taps.closeEpoch(epoch));
-  }
-
-  async release(committed: CommittedEpoch): Promise<number> {
-    try {
-      return await this.layout.orLost(this.taps.release(committed));
-    } catch (thrown) {
-      throw holdErrorFrom(thrown, 'HOLD_CLOSED', 'release');
-    }
-  }
-
-  dropAll(): number {
-    return this.#native('drop', () => this.taps.dropAll());
-  }
-
-  setPassing(passing: boolean): void {
-    this.#native('pass', () => this.taps.setPassing(passing));
+    super('holder', port.tap, port.bridge, taps, 'HOLD_CLOSED');
   }
 
   passUntil(deadlineMs: number): void {
     const deadlineNs = BigInt(Math.max(0, Math.floor(deadlineMs * 1e6)));
-    this.#native('pass', () => this.taps.passUntil(deadlineNs));
+    this.call('pass', () => this.taps.passUntil(deadlineNs));
   }
 
-  stats(): HoldStats {
-    return this.#native('stats', () => this.taps.stats());
+  protected override released(release: Promise<number>): Promise<number> {
+    return this.layout.orLost(release);
   }
 
-  addresses(): LearnedAddress[] {
-    return this.#native('addresses', () => this.taps.addresses());
-  }
-
-  close(options: { release: boolean }): Promise<void> {
-    this.#closing ??= this.#close(options).catch((failure: unknown) => {
-      this.#closing = undefined;
-      throw failure;
-    });
-    return this.#closing;
-  }
-
-  async #close({ release }: { release: boolean }): Promise<void> {
+  protected async end(release: boolean): Promise<void> {
     await this.layout.leave(this.taps);
     if ((await findLink(this.port.tap)) !== undefined) await this.#leave(release);
     await this.taps.close();
@@ -170,14 +116,6 @@ class HolderHold implements OutputHold {
     else taps.dropAll();
     await freeOutput(plan);
     await forgetHold(port, record, learned);
-  }
-
-  #native<T>(operation: string, call: () => T): T {
-    try {
-      return call();
-    } catch (thrown) {
-      throw holdErrorFrom(thrown, 'HOLD_CLOSED', operation);
-    }
   }
 }
 
@@ -223,11 +161,6 @@ function splitPortOf({ tap, bridge }: { tap: string; bridge: string }): SplitPor
   };
 }
 
-async function requireNobodyHolds({ tap, readTap }: SplitPort): Promise<void> {
-  if ((await findLink(readTap)) === undefined) return;
-  throw holdError('HOLD_STILL_HELD', `${tap} is held: ${readTap} exists`);
-}
-
 async function recordOf(port: SplitPort, guest: LinkState): Promise<PortRecord> {
   const { vlanFiltering } = await readBridge(port.bridge);
   return {
@@ -242,15 +175,9 @@ async function recordOf(port: SplitPort, guest: LinkState): Promise<PortRecord> 
 function openTaps(port: SplitPort, options: HoldOptions): NativeTapHolder {
   try {
     return native.net.openTapHolder({
+      ...nativeOptions(options),
       readTap: port.readTap,
       bridgeTap: port.bridgeTap,
-      epoch: options.epoch,
-      limitPackets: options.limitPackets ?? HELD_PACKETS_MAX,
-      limitBytes: options.limitBytes ?? HELD_BYTES_MAX,
-      tap: port.tap,
-      onWaiting: options.onWaiting,
-      onFilling: options.onFilling,
-      onTrouble: options.onTrouble,
     });
   } catch (thrown) {
     throw holdErrorFrom(thrown, 'HOLD_OPEN_FAILED', 'hold output');
