@@ -37,7 +37,7 @@ describe('a protected domain', () => {
     });
   });
   afterEach(async () => {
-    expect((await witness.beacon()).forgotten).toBe(0);
+    expect(await witness.beacon()).toMatchObject({ forgotten: 0 });
     await witness.close();
     await destroyEverywhere(lab, guest.name);
   });

@@ -44,8 +44,47 @@ describe('BeaconLog', () => {
       missing: 0n,
       forgotten: 2,
     },
+    {
+      name: 'two that were swapped on the way',
+      counters: [5n, 7n, 6n, 8n],
+      packets: 4,
+      last: 8n,
+      missing: 0n,
+      forgotten: 0,
+    },
+    {
+      name: 'a late one that comes again',
+      counters: [5n, 7n, 6n, 6n, 8n],
+      packets: 5,
+      last: 8n,
+      missing: 0n,
+      forgotten: 1,
+    },
   ])('$name', ({ counters, packets, last, missing, forgotten }) => {
     expect(logOf(...counters)).toMatchObject({ packets, lastCounter: last, missing, forgotten });
+  });
+
+  it('counts as forgotten what fills a gap too late', () => {
+    const log = new BeaconLog();
+    log.receive(packet(5n), 0n);
+    log.receive(packet(9n), 1_000_000n);
+    log.receive(packet(8n), 21_000_000n);
+    log.receive(packet(7n), 21_000_001n);
+    expect(log.report()).toMatchObject({ late: 1, forgotten: 1, missing: 2n });
+    expect(log.report().firstForgotten).toEqual({
+      counter: 7n,
+      greatest: 9n,
+      sinceNs: 20_000_001n,
+    });
+  });
+
+  it('remembers the last ones of a long gap', () => {
+    const log = new BeaconLog();
+    log.receive(packet(1n), 0n);
+    log.receive(packet(10_000n), 1n);
+    log.receive(packet(9_999n), 2n);
+    log.receive(packet(9_000n), 3n);
+    expect(log.report()).toMatchObject({ late: 1, forgotten: 1 });
   });
 
   it('knows the longest silence and when it began', () => {
