@@ -86,6 +86,8 @@ export interface NativePlugRule {
   close(epoch: number): NativePlugCommand[];
   /** `epoch` is committed. Throws HOLD_EPOCH_OPEN when it is not closed. */
   release(epoch: number): NativePlugCommand[];
+  /** All that was released has left the queue. Until then boundaries are merged. */
+  left(): void;
   /** The epoch that frames arriving now are counted to (a merged boundary counts them later, never earlier). */
   readonly openEpoch: number;
 }

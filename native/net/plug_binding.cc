@@ -160,6 +160,7 @@ class PlugRuleJs : public Napi::ObjectWrap<PlugRuleJs> {
   static Napi::Function Class(Napi::Env env) {
     return DefineClass(env, "NativePlugRule",
                        {InstanceMethod<&PlugRuleJs::Close>("close"), InstanceMethod<&PlugRuleJs::Release>("release"),
+                        InstanceMethod<&PlugRuleJs::Left>("left"),
                         InstanceAccessor<&PlugRuleJs::OpenEpoch>("openEpoch")});
   }
 
@@ -179,6 +180,8 @@ class PlugRuleJs : public Napi::ObjectWrap<PlugRuleJs> {
   Napi::Value Close(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&] { return ToJs(info.Env(), rule_.Close(CountFrom(info[0], "epoch"))); });
   }
+
+  void Left(const Napi::CallbackInfo&) { rule_.Left(); }
 
   Napi::Value Release(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&] {

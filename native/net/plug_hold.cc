@@ -71,7 +71,6 @@ void PlugHold::Wake() {
 void PlugHold::OnEpochClosed(uint64_t closed_epoch) {
   std::lock_guard lock(mutex_);
   if (closed_ || closed_epoch < rule_.open_epoch()) return;
-  const bool merged = rule_.outstanding().has_value();
   const bool waiting = waiting_told_;
   const PlugRule::Command command = rule_.Close(closed_epoch);
   waiting_told_ = false;
@@ -81,38 +80,32 @@ void PlugHold::OnEpochClosed(uint64_t closed_epoch) {
     rule_.Restart();  // the plug counts nothing while frames pass
     return;
   }
-  if (merged) {
-    // Frames of this epoch now wait for the next one: it has something to be closed for.
+  if (command != PlugRule::Command::kBuffer) {
+    // Merged: frames of this epoch now wait for the next one, which has something to be closed for.
     if (waiting) TellWaitingLocked();
     return;
   }
-  if (command != PlugRule::Command::kBuffer) return;
   try {
-    const QdiscStats stats = path_.Command(TCQ_PLUG_BUFFER);
-    AccountLocked(stats);
+    // The guest stands still, but something it sent may still be on its way through the kernel. The answer to
+    // BUFFER cannot tell whether that came before it or after.
+    const auto before = path_.Read();
+    if (!before) throw SyscallError("plug", ENOENT, options_.ifb);
+    AccountLocked(*before);
     const uint64_t entered = totals_.entered_bytes();
-    closed_batch_ = Batch{stats.queued_frames - StillLeavingLocked(stats), entered - boundary_bytes_, entered,
-                          open_oldest_ns_};
+    AccountLocked(path_.Command(TCQ_PLUG_BUFFER));
+    const bool exact = totals_.entered_bytes() == entered;
+    closed_batch_ = Batch{before->queued_frames, entered - boundary_bytes_, entered, open_oldest_ns_, exact};
     boundary_bytes_ = entered;
     open_oldest_ns_ = 0;
-  } catch (const SyscallError&) {
+  } catch (const SyscallError& refusal) {
     // Not our plug any more, or the command's fate is unknown: nothing counts as closed, and the thread
     // puts a new plug there.
     rule_.Restart();
     closed_batch_.reset();
-    changed_ = distrust_plug_ = true;
+    DistrustLocked(std::string("refused: ") + refusal.what());
   }
   // Otherwise the thread is awake when it must be: it looks every few ms while output waits.
   if (changed_) Wake();
-}
-
-// How many frames of an epoch that was released before are still in the queue: known in bytes, so this is
-// their share (exact where frames are of one size). Only what `Released` reports rests on it.
-uint64_t PlugHold::StillLeavingLocked(const QdiscStats& stats) const {
-  if (!leaving_ || leaving_->batch.bytes == 0 || stats.bytes_left >= leaving_->batch.end_bytes) return 0;
-  const uint64_t bytes = leaving_->batch.end_bytes - stats.bytes_left;
-  const uint64_t frames = leaving_->batch.frames * bytes / leaving_->batch.bytes;
-  return std::min<uint64_t>(frames, stats.queued_frames);
 }
 
 void PlugHold::Release(uint64_t epoch, uint64_t id) {

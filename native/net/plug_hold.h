@@ -63,6 +63,8 @@ class PlugHold : public BoundaryListener {
     // It has left when the plug has let this many bytes go (PlugTotals::entered_bytes at its boundary).
     uint64_t end_bytes = 0;
     uint64_t oldest_ns = 0;
+    // Nothing came in while the boundary was marked; else the plug may count some more packets to it.
+    bool exact = true;
   };
   struct Leaving {
     Batch batch;
@@ -85,13 +87,13 @@ class PlugHold : public BoundaryListener {
   void StepLocked(bool packets_seen);
   void SeePacketsLocked();
   bool ReadChangesLocked();
+  void DistrustLocked(const std::string& why);
   void RepairLocked();
   void LoseLocked(const std::string& reason);
   void NewPlugLocked();
   void StartReleasesLocked();
   void FollowLeavingLocked();
   void FinishLeavingLocked(uint64_t frames);
-  uint64_t StillLeavingLocked(const QdiscStats& stats) const;
   void LookLocked();
   void AccountLocked(const QdiscStats& stats);
   void LimitPacketsLocked(const QdiscStats& stats);
@@ -134,9 +136,9 @@ class PlugHold : public BoundaryListener {
   bool closed_ = false;
   // Output cannot be held again: nothing is released any more.
   bool lost_ = false;
-  // What must be looked at: somebody changed the path; maybe the plug itself.
+  // The path must be looked at; and if not empty, why its plug is to be replaced even if it is there.
   bool changed_ = false;
-  bool distrust_plug_ = false;
+  std::string distrust_;
   bool waiting_told_ = false;
   bool filling_told_ = false;
   bool overflow_told_ = false;

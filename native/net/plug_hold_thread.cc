@@ -37,7 +37,7 @@ void PlugHold::Run() {
       failures_ = 0;
     } catch (const std::exception& failure) {
       // The path is not as it should be: look at all of it, but not for ever.
-      changed_ = distrust_plug_ = true;
+      DistrustLocked(std::string("failed: ") + failure.what());
       failures_ += 1;
       if (failures_ >= kPlugRepairAttemptsMax && !lost_) LoseLocked(failure.what());
     }
@@ -93,18 +93,18 @@ bool PlugHold::ReadChangesLocked() {
     const bool of_ifb = change.ifindex == path_.ifb_link();
     switch (change.kind) {
       case Kind::kOverrun:
-        changed_ = distrust_plug_ = true;
+        DistrustLocked("may have been changed: the kernel's notices were lost");
         break;
       case Kind::kLink:
         // Down loses the plug's frames but not its counts (qdisc_reset_queue): it cannot be used again.
         if (change.up) break;
         changed_ = true;
-        distrust_plug_ = distrust_plug_ || of_ifb;
+        if (of_ifb) DistrustLocked("was emptied");
         break;
       case Kind::kQdisc:
         // Also a command to our own plug: what it did to the counts cannot be read back.
         changed_ = true;
-        distrust_plug_ = distrust_plug_ || of_ifb;
+        if (of_ifb) DistrustLocked("was changed");
         break;
       case Kind::kGone:
       case Kind::kFilter:
@@ -115,12 +115,18 @@ bool PlugHold::ReadChangesLocked() {
   return changed_;
 }
 
+// The first reason is the one to tell.
+void PlugHold::DistrustLocked(const std::string& why) {
+  changed_ = true;
+  if (distrust_.empty()) distrust_ = why;
+}
+
 void PlugHold::RepairLocked() {
   std::string found;
   for (int attempt = 0; changed_; attempt++) {
     // Somebody changes it as fast as it is put back.
     if (attempt == kPlugRepairAttemptsMax) throw CodedError("HOLD_LOST", "the hold is changed again and again");
-    const bool distrust = std::exchange(distrust_plug_, false);
+    const std::string distrust = std::exchange(distrust_, "");
     changed_ = false;
     PlugPath::Repair repair;
     try {
@@ -128,9 +134,8 @@ void PlugHold::RepairLocked() {
       repair = path_.Restore(distrust);
       // The IFB may be a new one.
       if (!repair.tap_gone) changes_->Watch(path_.links(), path_.port());
-    } catch (const SyscallError&) {
-      changed_ = true;
-      distrust_plug_ = true;
+    } catch (const SyscallError& refusal) {
+      DistrustLocked(std::string("failed: ") + refusal.what());
       if (attempt + 1 == kPlugRepairAttemptsMax) throw;
       continue;
     }
@@ -190,7 +195,8 @@ void PlugHold::StartReleasesLocked() {
     }
     const Batch batch = *std::exchange(closed_batch_, std::nullopt);
     wanted_.pop_front();
-    if (batch.bytes == 0) {
+    if (batch.bytes == 0 && batch.exact) {
+      rule_.Left();
       events_->Released(wanted.id, 0);  // an idle guest costs no command
       continue;
     }
@@ -208,16 +214,20 @@ void PlugHold::FollowLeavingLocked() {
   if (!stats) throw SyscallError("plug", ENOENT, options_.ifb);
   AccountLocked(*stats);
   const uint64_t now_ns = MonotonicNow();
-  if (stats->bytes_left >= leaving_->batch.end_bytes || stats->queued_frames == 0) {
+  const bool moves = stats->bytes_left != leaving_->bytes_left;
+  const bool enough = stats->bytes_left >= leaving_->batch.end_bytes && (leaving_->batch.exact || !moves);
+  if (enough || stats->queued_frames == 0) {
     FinishLeavingLocked(leaving_->batch.frames);
-  } else if (stats->bytes_left != leaving_->bytes_left) {
+  } else if (moves) {
     leaving_->bytes_left = stats->bytes_left;
     leaving_->progress_ns = leaving_->kicked_ns = now_ns;
   } else if (now_ns - leaving_->progress_ns > kPlugStuckMsMax * kNsPerMs) {
-    throw SyscallError("plug", ETIMEDOUT, "released packets do not leave " + options_.ifb);
-  } else if (now_ns - leaving_->kicked_ns > kPlugKickMs * kNsPerMs && !rule_.outstanding()) {
-    // plug_dequeue() may have stopped the queue in the moment of the command. With no epoch closed another
-    // one adds nothing and starts it again.
+    throw SyscallError("plug", ETIMEDOUT,
+                       "released packets do not leave " + options_.ifb + ": " + std::to_string(stats->bytes_left) +
+                           " of " + std::to_string(leaving_->batch.end_bytes) + " bytes have");
+  } else if (now_ns - leaving_->kicked_ns > kPlugKickMs * kNsPerMs) {
+    // The queue was stopped in the moment of the command. With no epoch closed (plug_rule.h) another one adds
+    // nothing and starts it again.
     leaving_->kicked_ns = now_ns;
     path_.Command(TCQ_PLUG_RELEASE_ONE);
   }
@@ -225,6 +235,7 @@ void PlugHold::FollowLeavingLocked() {
 
 void PlugHold::FinishLeavingLocked(uint64_t frames) {
   totals_.Released(frames);
+  rule_.Left();
   events_->Released(leaving_->id, frames);
   leaving_.reset();
 }

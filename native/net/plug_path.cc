@@ -70,7 +70,7 @@ PlugPath::PlugPath(const Options& options) : options_(options) {
   }
 }
 
-PlugPath::Repair PlugPath::Restore(bool distrust_plug) {
+PlugPath::Repair PlugPath::Restore(const std::string& distrust) {
   Repair repair;
   const auto note = [&repair](const std::string& what) {
     repair.found += (repair.found.empty() ? "" : ", ") + what;
@@ -86,8 +86,10 @@ PlugPath::Repair PlugPath::Restore(bool distrust_plug) {
   if (!ifb) throw SyscallError("RTM_GETLINK", ENODEV, options_.ifb);
   if (!ifb->up && repair.found.empty()) note(options_.ifb + " was set down");
   const bool has_plug = Read().has_value();
-  if (repair.found.empty() && (!has_plug || distrust_plug)) note("the plug of " + options_.ifb + " was changed or removed");
-  if (!has_plug || distrust_plug || !ifb->up) {
+  if (repair.found.empty() && (!has_plug || !distrust.empty())) {
+    note("the plug of " + options_.ifb + " " + (has_plug ? distrust : "was removed"));
+  }
+  if (!has_plug || !distrust.empty() || !ifb->up) {
     Replug(options_.limit_bytes);
     repair.new_plug = true;
   }

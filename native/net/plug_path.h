@@ -39,9 +39,9 @@ class PlugPath {
   // CodedError HOLD_TAP_BUSY when somebody else's filter is in the place of ours, HOLD_NO_INTERFACE.
   explicit PlugPath(const Options& options);
 
-  // Puts back what is missing. `distrust_plug`: also when the plug seems to be there, because somebody may
-  // have commanded it. Throws what the kernel refuses; call again.
-  Repair Restore(bool distrust_plug);
+  // Puts back what is missing; also a plug that is there, when `distrust` says in an operator's words what
+  // happened to it (empty: nothing). Throws what the kernel refuses; call again.
+  Repair Restore(const std::string& distrust);
   // An empty, throttled plug instead of the one there is.
   void Replug(uint32_t limit_bytes);
   QdiscStats Command(int action);

@@ -6,6 +6,10 @@
 // acknowledged. So a boundary that finds a closed epoch outstanding is merged: its packets stay in the
 // open count, and the first boundary after the release closes them together with what came since.
 //
+// A boundary that finds released packets still on their way out is merged as well. plug_dequeue() may stop the
+// queue in the very moment of a RELEASE_ONE; only another RELEASE_ONE starts it again, and with an epoch closed
+// that one would release the wrong packets.
+//
 // BUFFER is never sent at the release itself: the guest runs then, plug_change() moves the count without
 // the lock that plug_enqueue() holds, and a packet that arrives in that moment could undo the move. Nor
 // would anything leave sooner: those packets need the epoch that is open by then to be committed either way.
@@ -27,7 +31,7 @@ class PlugRule {
   Command Close(uint64_t epoch) {
     if (epoch < open_epoch_) return Command::kNone;
     open_epoch_ = epoch + 1;
-    if (outstanding_) return Command::kNone;
+    if (outstanding_ || leaving_) return Command::kNone;
     outstanding_ = epoch;
     return Command::kBuffer;
   }
@@ -37,19 +41,25 @@ class PlugRule {
     if (epoch >= open_epoch_) return std::nullopt;
     if (!outstanding_ || *outstanding_ > epoch) return Command::kNone;
     outstanding_.reset();
+    leaving_ = true;
     return Command::kReleaseOne;
   }
 
-  // The qdisc counts from nothing again: it is a new one, or one that has let everything pass.
-  void Restart() { outstanding_.reset(); }
+  // All that was released has left the queue.
+  void Left() { leaving_ = false; }
 
-  // The epoch that is counted as closed and not released.
-  std::optional<uint64_t> outstanding() const { return outstanding_; }
+  // The qdisc counts from nothing again: it is a new one, or one that has let everything pass.
+  void Restart() {
+    outstanding_.reset();
+    leaving_ = false;
+  }
+
   uint64_t open_epoch() const { return open_epoch_; }
 
  private:
   uint64_t open_epoch_;
   std::optional<uint64_t> outstanding_;
+  bool leaving_ = false;
 };
 
 }  // namespace understudy

@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { type NativePlugCommand, type NativePlugRule, native } from '../../../src/native.js';
 
-type Step = ['close' | 'release', number, NativePlugCommand[]];
+type Step = ['close' | 'release', number, NativePlugCommand[]] | ['left'];
 
 const scenarios: [string, Step[]][] = [
   [
@@ -13,8 +13,21 @@ const scenarios: [string, Step[]][] = [
     [
       ['close', 1, ['buffer']],
       ['release', 1, ['releaseOne']],
+      ['left'],
       ['close', 2, ['buffer']],
       ['release', 2, ['releaseOne']],
+    ],
+  ],
+  [
+    'a boundary that finds released packets on their way out is merged',
+    [
+      ['close', 1, ['buffer']],
+      ['release', 1, ['releaseOne']],
+      ['close', 2, []],
+      ['left'],
+      ['release', 2, []],
+      ['close', 3, ['buffer']],
+      ['release', 3, ['releaseOne']],
     ],
   ],
   [
@@ -24,6 +37,7 @@ const scenarios: [string, Step[]][] = [
       ['close', 2, []],
       ['release', 1, ['releaseOne']],
       ['release', 2, []],
+      ['left'],
       ['close', 3, ['buffer']],
       ['release', 2, []],
       ['release', 3, ['releaseOne']],
@@ -63,6 +77,7 @@ class SchPlug<Packet> {
   #queue: Packet[] = [];
   #current = 0;
   #last = 0;
+  #toRelease = 0;
   readonly left: Packet[] = [];
 
   enqueue(packet: Packet): void {
@@ -75,9 +90,19 @@ class SchPlug<Packet> {
       this.#last = this.#current;
       this.#current = 0;
     } else {
-      this.left.push(...this.#queue.splice(0, this.#last));
+      this.#toRelease += this.#last;
       this.#last = 0;
     }
+  }
+
+  dequeue(packets: number): void {
+    const leaving = this.#queue.splice(0, Math.min(packets, this.#toRelease));
+    this.#toRelease -= leaving.length;
+    this.left.push(...leaving);
+  }
+
+  get leaving(): number {
+    return Math.min(this.#toRelease, this.#queue.length);
   }
 
   get held(): number {
@@ -107,6 +132,10 @@ function runSchedule(seed: number, makeRule: () => NativePlugRule): number {
   const obey = (commands: readonly NativePlugCommand[]) => {
     for (const command of commands) plug.command(command);
   };
+  const dequeue = (packets: number) => {
+    plug.dequeue(packets);
+    if (plug.leaving === 0) rule.left();
+  };
   let open = 1;
   let committed = 0;
   let sent = 0;
@@ -121,6 +150,7 @@ function runSchedule(seed: number, makeRule: () => NativePlugRule): number {
   };
   for (let step = 0; step < 200; step++) {
     const dice = random(10);
+    dequeue(random(4));
     if (dice < 5) {
       plug.enqueue({ epoch: open, number: sent++ });
     } else if (dice < 7) {
@@ -137,12 +167,15 @@ function runSchedule(seed: number, makeRule: () => NativePlugRule): number {
   }
   // One more epoch at a time: at the latest the second finds nothing outstanding, and everything goes.
   for (let more = 0; more < 2; more++) {
+    dequeue(plug.held);
     obey(rule.close(open));
     committed = open;
     open += 1;
     obey(rule.release(committed));
     check();
   }
+  dequeue(plug.held);
+  check();
   if (plug.held > 0) throw new Error(`seed ${seed}: ${plug.held} packets never left`);
   if (rule.openEpoch !== open) throw new Error(`seed ${seed}: the open epoch is ${rule.openEpoch}`);
   return checked;
@@ -151,7 +184,10 @@ function runSchedule(seed: number, makeRule: () => NativePlugRule): number {
 describe('the plug rule', () => {
   it.each(scenarios)('%s', (_, steps) => {
     const rule = native.net.plugRule({ epoch: 1 });
-    for (const [what, epoch, commands] of steps) expect(rule[what](epoch)).toEqual(commands);
+    for (const [what, epoch, commands] of steps) {
+      if (what === 'left') rule.left();
+      else expect(rule[what](epoch)).toEqual(commands);
+    }
   });
 
   it('refuses to release an epoch that is open, and stays as it was', () => {
@@ -190,6 +226,7 @@ describe('the plug rule', () => {
           return ['buffer'];
         },
         release: (epoch) => rule.release(epoch),
+        left: () => rule.left(),
       };
     };
     const outcomes = Array.from({ length: 100 }, (_, seed) => {

@@ -72,9 +72,13 @@ class PlugHold implements Hold {
   onEpochClosed(epoch: number): void {
     if (!this.world.lives('session')) return;
     const commands = this.#rule.close(epoch);
-    if (commands.length === 0) this.world.moment('merged');
     this.#tell(commands);
-    this.#waitingTold = false;
+    if (commands.length > 0) {
+      this.#waitingTold = false;
+    } else {
+      this.world.moment('merged');
+      if (this.#waitingTold) this.onWaiting();
+    }
   }
 
   release(epoch: number): Promise<number> {
@@ -107,6 +111,7 @@ class PlugHold implements Hold {
       this.#running = false;
       const stamp = this.#qdisc.dequeue();
       if (stamp === undefined) {
+        this.#rule.left();
         for (const { from, resolve } of this.#releases.splice(0)) resolve(this.#left - from);
         return;
       }

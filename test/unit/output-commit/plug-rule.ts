@@ -11,5 +11,6 @@ export function ruleWithoutMerge(firstEpoch: number): NativePlugRule {
     openEpoch: firstEpoch,
     close: () => ['buffer'],
     release: () => ['releaseOne'],
+    left: () => undefined,
   };
 }
