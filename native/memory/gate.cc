@@ -56,7 +56,7 @@ Gate::Gate(const std::optional<Fifo>& fifo) {
     UniqueFd unused_writing_end(ends[1]);
     path_ = DescriptorPath(ends[0]);
   }
-  if (fcntl(read_.get(), F_SETPIPE_SZ, kGatePipeBytes) < 0) {
+  if (fcntl(read_.get(), F_SETPIPE_SZ, kGatePipeBytesMin) < 0) {
     const int error = errno;
     Close();
     throw SyscallError("F_SETPIPE_SZ", error);
@@ -73,17 +73,17 @@ void Gate::Close() {
   unlink_ = false;
 }
 
-GatePassage::GatePassage(int gate_fd, int cancel_fd)
+GatePassage::GatePassage(int gate_fd, int cancel_fd, size_t pipe_bytes)
     : fd_(fcntl(gate_fd, F_DUPFD_CLOEXEC, 0)), cancel_fd_(cancel_fd) {
   if (!fd_) throw SyscallError("dup", errno, "gate");
-  // A wider pipe would let QEMU finish, and the guest run, before our work is done.
-  if (fcntl(fd_.get(), F_SETPIPE_SZ, kGatePipeBytes) < 0)
+  // A pipe that holds everything would let QEMU finish, and the guest run, before our work is done.
+  if (fcntl(fd_.get(), F_SETPIPE_SZ, static_cast<int>(pipe_bytes)) < 0)
     throw SyscallError("F_SETPIPE_SZ", errno, "gate");
 }
 
 GatePassage::~GatePassage() {
-  // Fails only while more than a page lies in it, and then the next passage refuses.
-  (void)fcntl(fd_.get(), F_SETPIPE_SZ, kGatePipeBytes);
+  // Fails only while more than a page lies in it: the rest of this capture needs no less, and another refuses.
+  (void)fcntl(fd_.get(), F_SETPIPE_SZ, kGatePipeBytesMin);
 }
 
 // A pipe without a writer reports a hang-up for ever, so poll(2) would spin until QEMU opens it.
@@ -115,6 +115,13 @@ void GatePassage::WaitFirstByte(int timeout_ms) {
                                            std::to_string(timeout_ms) + " ms");
     }
   }
+}
+
+void GatePassage::RequireBlocked() const {
+  pollfd gate{fd_.get(), POLLIN, 0};
+  if (poll(&gate, 1, 0) < 0) throw SyscallError("poll", errno, "gate");
+  if (gate.revents & POLLHUP)
+    throw CodedError("GATE_PASSED", "QEMU let the guest run before its pages were copied");
 }
 
 void GatePassage::Drain(int timeout_ms, size_t bytes_max, std::vector<uint8_t>& into) {

@@ -1,4 +1,4 @@
-// The pause gate: a one-page pipe that QEMU writes its device state into. It blocks there, with
+// The pause gate: a small pipe that QEMU writes its device state into. It blocks there, with
 // the guest stopped, for as long as nobody reads.
 #pragma once
 
@@ -40,8 +40,9 @@ class Gate {
 // the descriptor, so that closing the gate meanwhile cannot redirect it to another file.
 class GatePassage {
  public:
-  // `cancel_fd` readable ends every wait with CLOSED.
-  GatePassage(int gate_fd, int cancel_fd);
+  // `cancel_fd` readable ends every wait with CLOSED. QEMU blocks when it has written `pipe_bytes` (a power of
+  // two of at least a page) and more is to come.
+  GatePassage(int gate_fd, int cancel_fd, size_t pipe_bytes);
   // Makes the pipe one page again.
   ~GatePassage();
   GatePassage(const GatePassage&) = delete;
@@ -50,6 +51,9 @@ class GatePassage {
   // Returns when the first byte can be read, without reading it: the guest stands still.
   // Throws GATE_TIMEOUT, or GATE_CLOSED when QEMU came and left without writing.
   void WaitFirstByte(int timeout_ms);
+  // Throws GATE_PASSED when QEMU has written everything: it lets the guest run as soon as it has closed its end
+  // (qmp_xen_save_devices_state in migration/savevm.c). If this does not throw, the guest has stood still up to now.
+  void RequireBlocked() const;
   // Appends everything up to the end of file. Throws GATE_TIMEOUT after `timeout_ms` without a
   // byte, DEVICE_STATE_TOO_LARGE past `bytes_max`.
   void Drain(int timeout_ms, size_t bytes_max, std::vector<uint8_t>& into);

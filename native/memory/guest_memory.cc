@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "memory/digest.h"
@@ -49,7 +50,8 @@ Capture GuestMemory::TakeCapture(const CaptureOptions& options, int cancel_fd) {
   std::optional<GatePassage> passage;
   if (options.gate_fd) {
     const Stopwatch waiting(capture.gate_ns);
-    passage.emplace(*options.gate_fd, cancel_fd);
+    gate_pipe_bytes_ = GatePipeBytes();
+    passage.emplace(*options.gate_fd, cancel_fd, gate_pipe_bytes_);
     passage->WaitFirstByte(options.first_byte_timeout_ms);
   }
   capture.paused_at_ns = MonotonicNs();
@@ -77,7 +79,7 @@ Capture GuestMemory::TakeRest(int cancel_fd) {
   capture.gate_ns = capture.boundary_ns = capture.scan_ns = capture.copy_ns = 0;
   try {
     std::optional<GatePassage> passage;
-    if (options_.gate_fd) passage.emplace(*options_.gate_fd, cancel_fd);
+    if (options_.gate_fd) passage.emplace(*options_.gate_fd, cancel_fd, gate_pipe_bytes_);
     Copy(capture);
     Finish(capture, passage ? &*passage : nullptr);
   } catch (...) {
@@ -118,6 +120,9 @@ void GuestMemory::Copy(Capture& capture) {
 // Lets the guest go if everything is copied; else keeps the gate shut and the rest in mind.
 void GuestMemory::Finish(Capture& capture, GatePassage* passage) {
   capture.complete = copied_ == pages_.end();
+  // Until it is known again, one page.
+  last_state_bytes_ = 0;
+  if (passage) passage->RequireBlocked();
   if (!capture.complete) {
     capture.pause_ns = MonotonicNs() - capture.paused_at_ns;
     held_ = capture;
@@ -132,6 +137,13 @@ void GuestMemory::Finish(Capture& capture, GatePassage* passage) {
   // A killed QEMU closes the gate too, and its page tables read as clean.
   RequireAlive();
   if (passage) capture.device_state = device_state_;
+  last_state_bytes_ = device_state_.size();
+}
+
+// How much QEMU may write while pages are scanned and copied.
+size_t GuestMemory::GatePipeBytes() const {
+  const size_t bytes = std::bit_floor(last_state_bytes_ / kGatePipePartOfState);
+  return std::clamp(bytes, kGatePipeBytesMin, kGatePipeBytesMax);
 }
 
 void GuestMemory::RequireAlive() const {

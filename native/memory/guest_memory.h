@@ -14,6 +14,7 @@
 #include "memory/encoder.h"
 #include "memory/epoch_pages.h"
 #include "memory/gate.h"
+#include "memory/limits.h"
 #include "memory/page_hashes.h"
 #include "memory/ram_layout.h"
 #include "memory/staging.h"
@@ -70,6 +71,7 @@ class GuestMemory {
   void Scan(Capture& capture);
   void Copy(Capture& capture);
   void Finish(Capture& capture, GatePassage* passage);
+  size_t GatePipeBytes() const;
   void RequireAlive() const;
 
   pid_t pid_;
@@ -88,6 +90,9 @@ class GuestMemory {
   // Copied, or left for live reading, up to here.
   PageCursor copied_;
   CaptureOptions options_;
+  // Of the capture under way; of the last device state (0: not known).
+  size_t gate_pipe_bytes_ = kGatePipeBytesMin;
+  size_t last_state_bytes_ = 0;
   // The capture that stands at `partial`.
   std::optional<Capture> held_;
 };

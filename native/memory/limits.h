@@ -28,8 +28,13 @@ inline constexpr size_t kStagingWarmBytes = 32 << 20;
 inline constexpr size_t kStagingBytesMin = 1 << 20;
 // Pages of one live read: 1 MiB, stays in L2 between the read and the hash.
 inline constexpr size_t kLiveReadPages = 256;
-// The gate must block QEMU at its first write: one page is the smallest pipe.
-inline constexpr int kGatePipeBytes = 4096;
+// The gate must block QEMU before it has written everything: one page is the smallest pipe.
+inline constexpr size_t kGatePipeBytesMin = 4096;
+// Where the device state is known to be larger, QEMU may save a part of it while pages are copied. It writes
+// 32 KiB at a time (IO_BUF_SIZE in migration/qemu-file.c).
+inline constexpr size_t kGatePipeBytesMax = 64 << 10;
+// The device state of one epoch is about as large as that of the epoch before; never half of it, we trust.
+inline constexpr size_t kGatePipePartOfState = 2;
 // While draining: the largest pipe an unprivileged process may have (fs.pipe-max-size).
 inline constexpr int kDrainPipeBytes = 1 << 20;
 // One read while draining; the whole device state of a usual guest.

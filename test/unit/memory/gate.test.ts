@@ -94,6 +94,15 @@ describe.each(['pipe', 'fifo'] as const)('%s gate', (kind) => {
     gate.close();
   });
 
+  test('a writer that has finished before the pages are copied: GATE_PASSED, and nothing is lost', async () => {
+    // Less than the pipe holds: nothing keeps it.
+    expect(await writeState(1_000)).toBe('ok');
+    await expect(capture()).rejects.toMatchObject({ code: 'GATE_PASSED' });
+    gate.close();
+    const again = await memory.captureStopped({ epoch: 2, copy: 'staged', boundaries: [] });
+    expect(again.dirtyPages).toBe(1024);
+  });
+
   test('too much device state: refused, and closing the gate frees the writer', async () => {
     const writing = writeState(8 << 20);
     await expect(capture({ deviceStateBytesMax: 100_000 })).rejects.toMatchObject({
