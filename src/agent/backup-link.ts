@@ -111,7 +111,9 @@ async function connectHeartbeats(
   const { config, term } = request;
   const hosts = config.heartbeatHosts;
   const warnings: string[] = [];
-  const heartbeats = new HeartbeatPaths(config.heartbeat, hosts.length, () => term, {
+  const { heartbeat: policy } = config;
+  const paths = { role: 'primary' as const, policy, paths: hosts.length, term: () => term };
+  const heartbeats = new HeartbeatPaths(paths, {
     onSilent: request.onSilent,
     onStall: request.onStall,
     onHeard: request.onHeard,

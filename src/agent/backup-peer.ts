@@ -74,7 +74,9 @@ export class BackupPeer {
       recycle: (chunk) => pool.recycle(chunk),
       onApplyFailed: (error) => listener.onStandbyDied(error.message),
     });
-    this.heartbeats = new HeartbeatPaths(heartbeat, heartbeatPaths, () => listener.term, {
+    const term = () => listener.term;
+    const paths = { role: 'backup' as const, policy: heartbeat, paths: heartbeatPaths, term };
+    this.heartbeats = new HeartbeatPaths(paths, {
       onSilent: listener.onSilent,
       onStall: listener.onStall,
       patience: () => (this.#receiver.committed === undefined ? PATIENCE : 1),

@@ -1,10 +1,18 @@
-/** Heartbeats over real connections: sends on every path, hears on every path, reports silence once. */
+/**
+ * Heartbeats over real connections: sends on every path, hears on every path, reports silence once.
+ *
+ * An idle pair does little else, and each time that a process wakes costs it some 300 µs of cold caches. So each
+ * side wakes once an interval. The primary sends by its clock, and reads what the backup answered to the heartbeat
+ * before at the same moment. The backup answers at once, and has a clock only for what does not come: whoever may
+ * promote must know to the millisecond when the peer was heard.
+ */
 import { monotonicMs } from '../clock.js';
 import type { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import { HEARTBEAT_BYTES } from '../wire/limits.js';
 import type { HeartbeatPolicy } from '../wire/messages.js';
 import { HeartbeatMonitor } from './heartbeat.js';
+import type { Role } from './states.js';
 
 export interface HeartbeatListener {
   /** All paths have been silent for the time-out. Called once. */
@@ -16,11 +24,25 @@ export interface HeartbeatListener {
   patience(): number;
 }
 
+export interface HeartbeatOptions {
+  role: Role;
+  policy: HeartbeatPolicy;
+  paths: number;
+  term: () => number;
+}
+
+/** The one who answers looks by itself when nothing has come for this many intervals. */
+const ANSWER_LATE_INTERVALS = 1.5;
+/** Heartbeats on several paths come together and have one answer. */
+const ANSWER_APART_INTERVALS = 0.5;
+
 export class HeartbeatPaths {
   readonly #monitor: HeartbeatMonitor;
   readonly #channels: (FrameChannel | undefined)[];
-  readonly #timer: NodeJS.Timeout;
-  #lastTickMs = monotonicMs();
+  readonly #answers: boolean;
+  #timer: NodeJS.Timeout;
+  #beatAtMs = Number.NEGATIVE_INFINITY;
+  #answering = false;
   #reported = false;
   #closed = false;
   #silentMs = 0;
@@ -28,14 +50,15 @@ export class HeartbeatPaths {
   #echo: bigint = 0n;
 
   constructor(
-    private readonly policy: HeartbeatPolicy,
-    paths: number,
-    private readonly term: () => number,
+    private readonly options: HeartbeatOptions,
     private readonly listener: HeartbeatListener,
   ) {
-    this.#monitor = new HeartbeatMonitor(policy, paths, monotonicMs());
+    const { role, policy, paths } = options;
+    this.#answers = role === 'backup';
+    const lookEveryMs = policy.intervalMs * (this.#answers ? ANSWER_LATE_INTERVALS : 1);
+    this.#monitor = new HeartbeatMonitor(policy, paths, monotonicMs(), lookEveryMs);
     this.#channels = Array.from({ length: paths }, () => undefined);
-    this.#timer = setInterval(() => this.#tick(), policy.intervalMs);
+    this.#timer = setTimeout(() => this.#tick(), lookEveryMs);
   }
 
   get summary(): { silentMs: number; timeoutMs: number; stalls: number } {
@@ -45,7 +68,7 @@ export class HeartbeatPaths {
 
   /** CLOCK_MONOTONIC ms at which any path was last heard. */
   get lastHeardAtMs(): number {
-    return monotonicMs() - this.#silentMs;
+    return this.#monitor.lastHeardMs;
   }
 
   /** Takes a connected path; a new one replaces the old one of the same number. */
@@ -57,17 +80,19 @@ export class HeartbeatPaths {
     this.#channels[path]?.destroy();
     this.#channels[path] = channel;
     this.#monitor.heard(path, monotonicMs());
+    channel.expectSmall();
     channel.receive({
       onFrame: ({ payload }) => this.#onHeartbeat(path, payload),
       onClosed: () => {
         if (this.#channels[path] === channel) this.#channels[path] = undefined;
       },
     });
+    if (!this.#answers) channel.listen(false);
   }
 
   close(): void {
     this.#closed = true;
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     for (const channel of this.#channels) channel?.destroy();
   }
 
@@ -81,32 +106,59 @@ export class HeartbeatPaths {
     const heard = payload.readBigUInt64LE(8);
     if (sent > this.#echo) this.#echo = sent;
     if (heard > 0n && !this.#closed) this.listener.onHeard?.(Number(heard) / 1e6);
+    if (this.#answers && !this.#answering) this.#answer();
   }
 
-  #heartbeat(): Buffer {
-    const payload = Buffer.alloc(HEARTBEAT_BYTES);
-    payload.writeBigUInt64LE(process.hrtime.bigint(), 0);
-    payload.writeBigUInt64LE(this.#echo, 8);
-    return payload;
+  /** After all that has come by now is heard. */
+  #answer(): void {
+    const apartMs = this.options.policy.intervalMs * ANSWER_APART_INTERVALS;
+    if (monotonicMs() - this.#beatAtMs < apartMs) return;
+    this.#answering = true;
+    setImmediate(() => {
+      this.#answering = false;
+      this.#beat();
+    });
   }
 
   #tick(): void {
+    if (this.#answers) {
+      this.#beat();
+      return;
+    }
+    for (const channel of this.#channels) channel?.listen(true);
+    // What has come is read between timers and immediates, without sleeping.
+    setImmediate(() => {
+      for (const channel of this.#channels) channel?.listen(false);
+      this.#beat();
+    });
+  }
+
+  #beat(): void {
+    if (this.#closed) return;
     const now = monotonicMs();
-    const lateMs = now - this.#lastTickMs - this.policy.intervalMs;
-    this.#lastTickMs = now;
-    const { silent, silentMs, stalled } = this.#monitor.look(now, this.listener.patience());
-    this.#silentMs = silentMs;
-    if (stalled) this.listener.onStall(lateMs);
-    const payload = this.#heartbeat();
+    this.#beatAtMs = now;
+    const verdict = this.#monitor.look(now, this.listener.patience());
+    this.#silentMs = verdict.silentMs;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#tick(), verdict.nextMs);
+    if (verdict.stalled) this.listener.onStall(verdict.lateMs);
+    const payload = this.#heartbeat(now);
     for (const channel of this.#channels) {
       // A path that fails to send is a path that will be silent; the monitor judges that.
       channel
-        ?.send({ type: 'heartbeat', epoch: 0, term: this.term() }, payload)
+        ?.send({ type: 'heartbeat', epoch: 0, term: this.options.term() }, payload)
         .catch(() => undefined);
     }
-    if (silent && !this.#reported) {
+    if (verdict.silent && !this.#reported) {
       this.#reported = true;
-      this.listener.onSilent(silentMs);
+      this.listener.onSilent(verdict.silentMs);
     }
+  }
+
+  #heartbeat(nowMs: number): Buffer {
+    const payload = Buffer.alloc(HEARTBEAT_BYTES);
+    payload.writeBigUInt64LE(BigInt(Math.floor(nowMs * 1e6)), 0);
+    payload.writeBigUInt64LE(this.#echo, 8);
+    return payload;
   }
 }

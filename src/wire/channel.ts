@@ -14,9 +14,9 @@ import {
   type FrameType,
   writeHeader,
 } from './frames.js';
-import { CONNECT_TIMEOUT_MS, FRAME_HEADER_BYTES } from './limits.js';
+import { CONNECT_TIMEOUT_MS, FRAME_HEADER_BYTES, SMALL_READ_BYTES_MAX } from './limits.js';
 import { encodeMessage, type Message, type MessageName } from './messages.js';
-import { readStraight } from './straight-reads.js';
+import { type ReadTarget, readStraight } from './straight-reads.js';
 
 export interface ChannelReceiver {
   onFrame(frame: Frame): void | Promise<void>;
@@ -30,6 +30,7 @@ export class FrameChannel {
   #queue: Frame[] = [];
   #busy = false;
   #closed = false;
+  #listening = true;
   #closeReason: Error | undefined;
 
   #allocate: (bytes: number) => Buffer = Buffer.allocUnsafe;
@@ -43,7 +44,7 @@ export class FrameChannel {
     this.peer = `${socket.remoteAddress}:${socket.remotePort}`;
     // Checkpoints and acknowledgements must not wait for Nagle.
     socket.setNoDelay(true);
-    this.#socket = this.#listen(socket);
+    this.#socket = this.#watch(socket);
     socket.on('data', (bytes: Buffer) => this.#take(() => this.#parser.push(bytes)));
     socket.pause();
   }
@@ -64,14 +65,27 @@ export class FrameChannel {
    */
   allocateWith(allocate: (bytes: number) => Buffer): void {
     this.#allocate = allocate;
-    // Between two frames of a handshake nothing is on its way; if it is, reading stays as it was.
-    if (this.#closed || this.#socket.readableLength > 0) return;
-    const successor = readStraight(this.#socket, {
+    this.#readStraight({
       room: () => this.#parser.room(),
-      filled: (bytes) => this.#take(() => this.#parser.filled(bytes)),
+      filled: (bytes) => this.#parser.filled(bytes),
     });
-    if (successor === undefined) return;
-    this.#socket = this.#listen(successor);
+  }
+
+  /** Later frames are small: several are read at once, into one buffer that stays. */
+  expectSmall(): void {
+    const buffer = Buffer.alloc(SMALL_READ_BYTES_MAX);
+    this.#readStraight({
+      room: () => buffer,
+      filled: (bytes) => this.#parser.push(buffer.subarray(0, bytes)),
+    });
+  }
+
+  /**
+   * While `listening` is false nothing is read, not even the end of the connection: what comes waits in the
+   * kernel and wakes nobody. Only after `expectSmall` (a plain net.Socket reads ahead while it is paused).
+   */
+  listen(listening: boolean): void {
+    this.#listening = listening;
     this.#deliver();
   }
 
@@ -145,7 +159,17 @@ export class FrameChannel {
     this.#socket.destroy();
   }
 
-  #listen(socket: Socket): Socket {
+  #readStraight({ room, filled }: ReadTarget): void {
+    // Between two frames of a handshake nothing is on its way; if it is, reading stays as it was.
+    if (this.#closed || this.#socket.readableLength > 0) return;
+    const take = (bytes: number) => this.#take(() => filled(bytes));
+    const successor = readStraight(this.#socket, { room, filled: take });
+    if (successor === undefined) return;
+    this.#socket = this.#watch(successor);
+    this.#deliver();
+  }
+
+  #watch(socket: Socket): Socket {
     socket.on('error', (cause) => {
       this.#closeReason ??= wireError('WIRE_CLOSED', `${this.peer}: ${cause.message}`, { cause });
     });
@@ -182,7 +206,7 @@ export class FrameChannel {
       if (frame === undefined) break;
       this.#handOver(this.#receiver, frame);
     }
-    if (this.#busy || this.#receiver === undefined) this.#socket.pause();
+    if (this.#busy || this.#receiver === undefined || !this.#listening) this.#socket.pause();
     else if (!this.#closed) this.#socket.resume();
     if (this.#closed && !this.#busy && this.#queue.length === 0) this.#reportClosed();
   }

@@ -8,6 +8,8 @@ export const CHUNK_BYTES_MAX = 4 * 1024 * 1024;
 
 /** One read of a socket; libuv makes up to 32 in a row, and heartbeats must not wait for more than 8 MiB. */
 export const READ_BYTES_MAX = 256 * 1024;
+/** Heartbeats of a second, and more; what does not fit is read next. */
+export const SMALL_READ_BYTES_MAX = 4 * 1024;
 
 /** JSON messages; the largest is the HELLO with the domain's XML (libvirt itself stops at 4 MiB). */
 export const MESSAGE_BYTES_MAX = 1024 * 1024;

@@ -1,0 +1,103 @@
+/** Heartbeats of both roles over real loopback connections. */
+import { createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { monotonicMs } from '../../../src/clock.js';
+import { deferred } from '../../../src/deferred.js';
+import { HeartbeatPaths } from '../../../src/failover/heartbeat-paths.js';
+import type { Role } from '../../../src/failover/states.js';
+import { connectChannel, FrameChannel } from '../../../src/wire/channel.js';
+
+const INTERVAL_MS = 50;
+const policy = { intervalMs: INTERVAL_MS, missedMax: 5 };
+const servers: Server[] = [];
+const ends: HeartbeatPaths[] = [];
+
+async function connected(): Promise<[FrameChannel, FrameChannel]> {
+  const accepted = deferred<Socket>();
+  const server = createServer((socket) => accepted.resolve(socket));
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const client = await connectChannel({ host: '127.0.0.1', port: address.port });
+  return [client, new FrameChannel(await accepted.promise)];
+}
+
+function end(role: Role, paths: number) {
+  const listener = { onSilent: vi.fn(), onStall: vi.fn(), onHeard: vi.fn(), patience: () => 1 };
+  const heartbeats = new HeartbeatPaths({ role, policy, paths, term: () => 1 }, listener);
+  ends.push(heartbeats);
+  return { heartbeats, ...listener };
+}
+
+afterEach(() => {
+  for (const one of ends.splice(0)) one.close();
+  for (const server of servers.splice(0)) server.close();
+});
+
+describe('heartbeats', () => {
+  it('are heard by both, and the primary is told which of its own was heard', async () => {
+    const [primary, backup] = [end('primary', 2), end('backup', 2)];
+    for (const path of [0, 1]) {
+      const [here, there] = await connected();
+      primary.heartbeats.use(path, here);
+      backup.heartbeats.use(path, there);
+    }
+    await vi.waitFor(() => expect(primary.onHeard.mock.calls.length).toBeGreaterThan(10), 5_000);
+    const ageMs = monotonicMs() - primary.onHeard.mock.lastCall?.[0];
+    expect(ageMs).toBeGreaterThan(0);
+    expect(ageMs).toBeLessThan(policy.intervalMs * policy.missedMax);
+    expect(primary.onSilent).not.toHaveBeenCalled();
+    expect(backup.onSilent).not.toHaveBeenCalled();
+  });
+
+  it('have one answer on each path, however many come together', async () => {
+    const backup = end('backup', 2);
+    const onFrame = vi.fn();
+    const heres: FrameChannel[] = [];
+    for (const path of [0, 1]) {
+      const [here, there] = await connected();
+      here.receive({ onFrame, onClosed: () => undefined });
+      backup.heartbeats.use(path, there);
+      heres.push(here);
+    }
+    const ROUNDS = 6;
+    for (let round = 0; round < ROUNDS; round += 1) {
+      for (const here of heres) {
+        await here.send({ type: 'heartbeat', epoch: 0, term: 1 }, Buffer.alloc(16));
+      }
+      await delay(INTERVAL_MS);
+    }
+    for (const here of heres) here.destroy();
+    const answers = onFrame.mock.calls.length;
+    expect(answers).toBeGreaterThanOrEqual(2 * ROUNDS);
+    // A timer that is late may let one more look come in between.
+    expect(answers).toBeLessThanOrEqual(3 * ROUNDS);
+  });
+
+  it('that stop are noticed by the backup at the time-out, once', async () => {
+    const [primary, backup] = [end('primary', 1), end('backup', 1)];
+    const [here, there] = await connected();
+    primary.heartbeats.use(0, here);
+    backup.heartbeats.use(0, there);
+    await vi.waitFor(() => expect(primary.onHeard).toHaveBeenCalled(), 5_000);
+    primary.heartbeats.close();
+    await vi.waitFor(() => expect(backup.onSilent).toHaveBeenCalled(), 5_000);
+    const silentMs = backup.onSilent.mock.lastCall?.[0];
+    expect(silentMs).toBeGreaterThanOrEqual(policy.intervalMs * policy.missedMax);
+    expect(monotonicMs() - backup.heartbeats.lastHeardAtMs).toBeGreaterThanOrEqual(silentMs);
+    await delay(2 * INTERVAL_MS);
+    expect(backup.onSilent).toHaveBeenCalledOnce();
+  });
+
+  it('that stop are noticed by the primary as well', async () => {
+    const [primary, backup] = [end('primary', 1), end('backup', 1)];
+    const [here, there] = await connected();
+    primary.heartbeats.use(0, here);
+    backup.heartbeats.use(0, there);
+    await vi.waitFor(() => expect(primary.onHeard).toHaveBeenCalled(), 5_000);
+    backup.heartbeats.close();
+    await vi.waitFor(() => expect(primary.onSilent).toHaveBeenCalledOnce(), 5_000);
+  });
+});
