@@ -31,6 +31,17 @@ inline constexpr int kForwardRounds = 16;
 // kernel's queue counts to the next epoch, where it is held longer, never shorter.
 inline constexpr int kBoundaryFramesMax = 2 * kReadTapQueueFrames;
 
+// While output passes: after a frame the thread looks for the next one for so long before it sleeps, if that
+// frame came as soon after the one before. Longer than a round trip in which everybody has to be woken.
+inline constexpr uint64_t kBusyPollNs = 200'000;
+// A peer of the same connection wants the core for less (256 KiB are copied in 0.1 ms), a computation for a
+// time slice of 3 to 4 ms.
+inline constexpr uint64_t kBusyPollAwayNsMax = 1'000'000;
+// Where somebody computes, the thread sleeps for so long instead, then twice as long: so that at most 2 % of
+// the frames come into such a time slice.
+inline constexpr uint64_t kBusyPollRestNsMin = 2'000'000;
+inline constexpr uint64_t kBusyPollRestNsMax = 256'000'000;
+
 // A write the bridge port refuses for lack of buffers is tried again this often, this far apart.
 inline constexpr int kWriteAttemptsMax = 50;
 inline constexpr int kWriteRetryMs = 1;

@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,15 +13,10 @@
 
 #include "../common/async.h"
 #include "limits.h"
+#include "monotonic.h"
 
 namespace understudy {
 namespace {
-
-uint64_t MonotonicNs() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
 
 void Watch(int epoll_fd, int fd) {
   epoll_event event{};
@@ -96,6 +90,7 @@ void TapHolder::Run() {
   while (!stopping_) {
     const int wait_ms = written == Written::kMoreLeft    ? 0
                         : written == Written::kRetryLater ? kWriteRetryMs
+                        : busy_poll_.Again()              ? 0
                                                           : -1;
     epoll_event events[3];
     const int ready = epoll_wait(epoll_fd_, events, 3, wait_ms);
@@ -111,7 +106,14 @@ void TapHolder::Run() {
       }
     }
     written = readable ? Forward() : WriteSome();
+    // What is held anyway is in no hurry.
+    if (readable && Passes()) busy_poll_.FramesCame();
   }
+}
+
+bool TapHolder::Passes() {
+  std::lock_guard lock(mutex_);
+  return PassesLocked(MonotonicNow());
 }
 
 TapHolder::Written TapHolder::Forward() {
@@ -297,7 +299,7 @@ void TapHolder::StoreLocked(size_t length) {
   }
   const uint8_t* frame = arena_.Reserve();
   addresses_.Learn(frame + kVnetHeaderBytes, length - kVnetHeaderBytes);
-  const uint64_t now_ns = MonotonicNs();
+  const uint64_t now_ns = MonotonicNow();
   arena_.Commit(length, open_epoch_, now_ns);
   newest_epoch_ = open_epoch_;
   totals_.held_packets_max = std::max<uint64_t>(totals_.held_packets_max, arena_.frames());
@@ -323,7 +325,7 @@ bool TapHolder::PassesLocked(uint64_t now_ns) const {
 bool TapHolder::MayLeaveLocked(const Frame& frame) const {
   if (unheld_) return false;
   if (frame.epoch < releasable_end_ || passing_) return true;
-  return pass_until_ns_ != 0 && MonotonicNs() < pass_until_ns_;
+  return pass_until_ns_ != 0 && MonotonicNow() < pass_until_ns_;
 }
 
 TapHolder::Written TapHolder::WriteSome() {

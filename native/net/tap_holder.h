@@ -17,6 +17,7 @@
 
 #include "../common/boundary.h"
 #include "address_table.h"
+#include "busy_poll.h"
 #include "frame_arena.h"
 #include "hold_events.h"
 #include "limits.h"
@@ -74,6 +75,7 @@ class TapHolder : public BoundaryListener {
 
   void Run();
   void LookAtTap();
+  bool Passes();
   void Wake();
   // Reads and writes by turns until the tap is empty or other duties are due.
   Written Forward();
@@ -101,6 +103,8 @@ class TapHolder : public BoundaryListener {
   int wake_fd_ = -1;
   int epoll_fd_ = -1;
   std::thread thread_;
+  // The thread's own.
+  BusyPoll busy_poll_;
   std::atomic<bool> stopping_{false};
 
   // Taken before mutex_, and while the kernel is asked: a boundary must not wait for that.
