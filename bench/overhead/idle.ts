@@ -12,6 +12,8 @@ import { type IdleLooks, idleFigures } from './idle-figures.js';
 const ROUNDS = 2;
 const LOOK_S = 12;
 const LOOK_QUICK_S = 6;
+/** A session's first half minute is spent on compiling itself and on the rubbish of its start. */
+const SETTLE_S = 30;
 
 export async function idleRows(
   { pair: { lab } }: Stage,
@@ -23,6 +25,7 @@ export async function idleRows(
     for (const mode of ['unprotected', 'adaptive'] as const) {
       run.say(`overhead: idle and ${mode}, round ${round + 1}`);
       await guest.enter(mode);
+      if (mode === 'adaptive') await delay(SETTLE_S * 1000);
       looks[mode].push(await look(lab, run.quick ? LOOK_QUICK_S : LOOK_S));
     }
   }

@@ -66,7 +66,7 @@ export const INTERVAL_MS_MAX = 60_000;
 /** Shorter than any checkpoint takes: output is never kept waiting for it, a burst may be. */
 export const MIN_INTERVAL_MS_DEFAULT = 2;
 /** A guest that says nothing loses at most this much silent work, and costs next to nothing. */
-export const MAX_INTERVAL_MS_DEFAULT = 500;
+export const MAX_INTERVAL_MS_DEFAULT = 1_000;
 export const PAUSE_BUDGET_DEFAULT = 0.2;
 
 /** A checkpoint begins when the dirty set is expected to fill this part of staging by its end. */

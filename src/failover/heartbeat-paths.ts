@@ -5,6 +5,8 @@
  * side wakes once an interval. The primary sends by its clock, and reads what the backup answered to the heartbeat
  * before at the same moment. The backup answers at once, and has a clock only for what does not come: whoever may
  * promote must know to the millisecond when the peer was heard.
+ *
+ * While all paths are heard, each heartbeat takes only every other path; as soon as one is not, it takes all.
  */
 import { monotonicMs } from '../clock.js';
 import type { FrameChannel } from '../wire/channel.js';
@@ -33,15 +35,17 @@ export interface HeartbeatOptions {
 
 /** The one who answers looks by itself when nothing has come for this many intervals. */
 const ANSWER_LATE_INTERVALS = 1.5;
-/** Heartbeats on several paths come together and have one answer. */
-const ANSWER_APART_INTERVALS = 0.5;
+/** A path is used every other interval; one that is silent for longer makes all of them be used. */
+const PATH_SILENT_INTERVALS = 3;
 
 export class HeartbeatPaths {
   readonly #monitor: HeartbeatMonitor;
   readonly #channels: (FrameChannel | undefined)[];
   readonly #answers: boolean;
   #timer: NodeJS.Timeout;
-  #beatAtMs = Number.NEGATIVE_INFINITY;
+  #beats = 0;
+  /** Paths on which an answer is due: the peer's to us, or ours to the peer. */
+  #due: number[] = [];
   #answering = false;
   #reported = false;
   #closed = false;
@@ -87,7 +91,10 @@ export class HeartbeatPaths {
         if (this.#channels[path] === channel) this.#channels[path] = undefined;
       },
     });
-    if (!this.#answers) channel.listen(false);
+    if (!this.#answers) {
+      channel.listen(false);
+      this.#due.push(path);
+    }
   }
 
   close(): void {
@@ -106,46 +113,62 @@ export class HeartbeatPaths {
     const heard = payload.readBigUInt64LE(8);
     if (sent > this.#echo) this.#echo = sent;
     if (heard > 0n && !this.#closed) this.listener.onHeard?.(Number(heard) / 1e6);
-    if (this.#answers && !this.#answering) this.#answer();
+    if (this.#answers) this.#answer(path);
   }
 
   /** After all that has come by now is heard. */
-  #answer(): void {
-    const apartMs = this.options.policy.intervalMs * ANSWER_APART_INTERVALS;
-    if (monotonicMs() - this.#beatAtMs < apartMs) return;
+  #answer(path: number): void {
+    this.#due.push(path);
+    if (this.#answering) return;
     this.#answering = true;
     setImmediate(() => {
       this.#answering = false;
-      this.#beat();
+      this.#beat(this.#due.splice(0));
     });
   }
 
   #tick(): void {
     if (this.#answers) {
-      this.#beat();
+      this.#beat(this.#allPaths());
       return;
     }
-    for (const channel of this.#channels) channel?.listen(true);
+    const due = this.#due.splice(0);
+    for (const path of due) this.#channels[path]?.listen(true);
     // What has come is read between timers and immediates, without sleeping.
     setImmediate(() => {
-      for (const channel of this.#channels) channel?.listen(false);
-      this.#beat();
+      for (const path of due) this.#channels[path]?.listen(false);
+      const next = this.#nextPaths();
+      this.#due.push(...next);
+      this.#beat(next);
     });
   }
 
-  #beat(): void {
+  #nextPaths(): number[] {
+    this.#beats += 1;
+    const all = this.#allPaths();
+    const silentMs = this.#monitor.mostSilentMs(monotonicMs());
+    if (all.length === 1 || silentMs > this.options.policy.intervalMs * PATH_SILENT_INTERVALS) {
+      return all;
+    }
+    return all.filter((path) => path % 2 === this.#beats % 2);
+  }
+
+  #allPaths(): number[] {
+    return [...this.#channels.keys()];
+  }
+
+  #beat(paths: readonly number[]): void {
     if (this.#closed) return;
     const now = monotonicMs();
-    this.#beatAtMs = now;
     const verdict = this.#monitor.look(now, this.listener.patience());
     this.#silentMs = verdict.silentMs;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#tick(), verdict.nextMs);
     if (verdict.stalled) this.listener.onStall(verdict.lateMs);
     const payload = this.#heartbeat(now);
-    for (const channel of this.#channels) {
+    for (const path of paths) {
       // A path that fails to send is a path that will be silent; the monitor judges that.
-      channel
+      this.#channels[path]
         ?.send({ type: 'heartbeat', epoch: 0, term: this.options.term() }, payload)
         .catch(() => undefined);
     }

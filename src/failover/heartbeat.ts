@@ -52,6 +52,11 @@ export class HeartbeatMonitor {
     return Math.max(...this.#lastHeardMs);
   }
 
+  /** How long the most silent path has been silent, ms. */
+  mostSilentMs(nowMs: number): number {
+    return nowMs - Math.min(...this.#lastHeardMs);
+  }
+
   heard(path: number, nowMs: number): void {
     if (path < this.#lastHeardMs.length) this.#lastHeardMs[path] = nowMs;
   }

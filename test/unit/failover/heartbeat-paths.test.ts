@@ -76,6 +76,34 @@ describe('heartbeats', () => {
     expect(answers).toBeLessThanOrEqual(3 * ROUNDS);
   });
 
+  it.each([
+    { name: 'take turns on paths that are heard', answering: [0, 1], least: 0.3, most: 0.75 },
+    { name: 'use every path while one is not heard', answering: [0], least: 0.75, most: 1.1 },
+  ])('$name', async ({ answering, least, most }) => {
+    const primary = end('primary', 2);
+    const onFrame = vi.fn();
+    for (const path of [0, 1]) {
+      const [here, there] = await connected();
+      primary.heartbeats.use(path, here);
+      there.receive({
+        onFrame: ({ payload }) => {
+          if (path === 0) onFrame();
+          if (answering.includes(path))
+            void there.send({ type: 'heartbeat', epoch: 0, term: 1 }, payload);
+        },
+        onClosed: () => undefined,
+      });
+    }
+    await delay(6 * INTERVAL_MS);
+    onFrame.mockClear();
+    const INTERVALS = 20;
+    const fromMs = monotonicMs();
+    await delay(INTERVALS * INTERVAL_MS);
+    const share = onFrame.mock.calls.length / ((monotonicMs() - fromMs) / INTERVAL_MS);
+    expect(share).toBeGreaterThan(least);
+    expect(share).toBeLessThan(most);
+  });
+
   it('that stop are noticed by the backup at the time-out, once', async () => {
     const [primary, backup] = [end('primary', 1), end('backup', 1)];
     const [here, there] = await connected();
