@@ -1,5 +1,5 @@
 /** What native/net offers: holding output, announcing. Part of native.ts. */
-import type { NativeBoundary } from './native-boundary.js';
+import type { NativeBoundary, NativeTrigger } from './native-boundary.js';
 
 export interface NativeHoldStats {
   /** The epoch that frames are now tagged with. */
@@ -40,6 +40,11 @@ export interface NativeTapHolder {
   watchTap(watching: boolean): void;
   /** Frames pass unheld until CLOCK_MONOTONIC reaches `deadlineNs`, checked for each frame. */
   passUntil(deadlineNs: bigint): void;
+  /**
+   * The next `onWaiting` also fires this, before it is called, unless it comes before `notBeforeNs`
+   * (CLOCK_MONOTONIC). Once; the last one given counts.
+   */
+  fireAtWaiting(trigger: NativeTrigger, notBeforeNs: bigint): void;
   stats(): NativeHoldStats;
   /** IPv4 and IPv6 addresses seen as source in the guest's own frames, with their MAC; at most 32. */
   addresses(): { mac: string; address: string }[];
@@ -67,6 +72,7 @@ export interface NativePlugHold {
   release(epoch: number): Promise<number>;
   dropAll(): number;
   setPassing(passing: boolean): void;
+  fireAtWaiting(trigger: NativeTrigger, notBeforeNs: bigint): void;
   stats(): NativeHoldStats;
   addresses(): { mac: string; address: string }[];
   /**

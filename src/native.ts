@@ -7,7 +7,7 @@
  * (`EBUSY`, …) and `syscall`; failures of libvirt carry `libvirtCode` and `libvirtDomain`.
  */
 import { createRequire } from 'node:module';
-import type { NativeBoundary } from './native-boundary.js';
+import type { NativeBoundary, NativeTrigger } from './native-boundary.js';
 import type { NativeDisks } from './native-disks.js';
 import type { NativeNet } from './native-net.js';
 
@@ -136,12 +136,27 @@ export interface NativeDomain {
   blockInfo(disk: string): Promise<{ capacity: number; allocation: number; physical: number }>;
   /** virDomainQemuMonitorCommand; flags 0 = QMP, 1 = HMP. The reply as QEMU gave it. */
   monitorCommand(command: string, flags: number): Promise<string>;
+  /** The same, to be sent when its trigger fires. */
+  prepareMonitorCommand(command: string, flags: number): NativePreparedCommand;
   /** The same with descriptors passed to and received from QEMU. */
   monitorCommandWithFiles(
     command: string,
     descriptors: readonly number[],
     flags: number,
   ): Promise<{ reply: string; descriptors: number[] }>;
+}
+
+/** A command that is not sent yet. Keeps the event loop alive until it is answered or cancelled. */
+export interface NativePreparedCommand {
+  /** Rejects with CANCELLED. */
+  readonly reply: Promise<string>;
+  readonly trigger: NativeTrigger;
+  /** True for the one call, here or of the trigger, that sends it. */
+  fire(): boolean;
+  /** True when it has not been sent and never will be. */
+  cancel(): boolean;
+  /** CLOCK_MONOTONIC; 0n while it has not been sent. */
+  begunAtNs(): bigint;
 }
 
 // ----------------------------------------------------------------- memory
@@ -313,6 +328,8 @@ export interface NativeProcessWatch {
 export interface NativeAddon {
   /** A boundary that only calls back, with the epoch that has closed; the guest still stands then, or runs again already. */
   boundarySignal(onClosed: (epoch: number) => void): NativeBoundary;
+  /** A trigger whose firing calls back, once. */
+  triggerSignal(onFired: () => void): NativeTrigger;
   /** Calls back once when `pid` (any process) ends. `ESRCH` when there is none. Keeps nothing alive. */
   watchProcess(pid: number, onEnded: () => void): NativeProcessWatch;
   libvirt: NativeLibvirt;

@@ -1,9 +1,11 @@
 #include "common/boundary_signal.h"
 
 #include <memory>
+#include <utility>
 
 #include "common/boundary.h"
 #include "common/js_lane.h"
+#include "common/trigger.h"
 
 namespace understudy {
 namespace {
@@ -28,10 +30,21 @@ Napi::Value SignalBoundary(const Napi::CallbackInfo& info) {
                                           [](Napi::Env, BoundaryRef* ref) { delete ref; });
 }
 
+// Tells JavaScript where a prepared call would begin.
+Napi::Value SignalTrigger(const Napi::CallbackInfo& info) {
+  const auto on_begun = std::make_shared<JsCallback>(info[0].As<Napi::Function>());
+  auto begin = [on_begun](Trigger::Sign) {
+    on_begun->Post([](Napi::Env, const Napi::Function& begun) { begun.Call({}); });
+  };
+  return Napi::External<TriggerRef>::New(info.Env(), new TriggerRef{std::make_shared<Trigger>(std::move(begin))},
+                                         [](Napi::Env, TriggerRef* ref) { delete ref; });
+}
+
 }  // namespace
 
 void InitBoundarySignal(Napi::Env env, Napi::Object exports) {
   exports.Set("boundarySignal", Napi::Function::New(env, SignalBoundary, "boundarySignal"));
+  exports.Set("triggerSignal", Napi::Function::New(env, SignalTrigger, "triggerSignal"));
 }
 
 }  // namespace understudy

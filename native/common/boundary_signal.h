@@ -1,4 +1,5 @@
-// A boundary that does nothing but tell JavaScript: the guest stands still and `epoch` has closed.
+// A boundary that does nothing but tell JavaScript: the guest stands still and `epoch` has closed. And a trigger
+// that does nothing but tell JavaScript that it was fired.
 #pragma once
 
 #include <napi.h>

@@ -70,6 +70,19 @@ void Settle(Napi::Env env, const Napi::Promise::Deferred& deferred, Outcome<R>& 
   }
 }
 
+// What a pool's thread runs. `deferred` is settled on the JavaScript thread, and the lane let go of.
+template <class R>
+WorkerPool::Task TaskOf(std::shared_ptr<JsLane> lane, const Napi::Promise::Deferred& deferred,
+                        std::function<R()> work, std::function<Napi::Value(Napi::Env, R&&)> to_js) {
+  return [lane, deferred, work = std::move(work), to_js = std::move(to_js)]() mutable {
+    auto outcome = std::make_shared<Outcome<R>>(Attempt<R>(std::exchange(work, nullptr)));
+    lane->Post([hold = lane.get(), deferred, outcome, to_js = std::move(to_js)](Napi::Env js) {
+      hold->LetGo();
+      Settle<R>(js, deferred, *outcome, to_js);
+    });
+  };
+}
+
 }  // namespace promise_task
 
 // JavaScript thread only. Rejects when the pool takes no more work.
@@ -79,14 +92,7 @@ Napi::Promise RunOn(WorkerPool& pool, Napi::Env env, std::function<R()> work,
   const std::shared_ptr<JsLane> lane = JsLane::Of(env);
   const auto deferred = Napi::Promise::Deferred::New(env);
   try {
-    pool.Post([lane, deferred, work = std::move(work), to_js = std::move(to_js)]() mutable {
-      auto outcome = std::make_shared<promise_task::Outcome<R>>(
-          promise_task::Attempt<R>(std::exchange(work, nullptr)));
-      lane->Post([hold = lane.get(), deferred, outcome, to_js = std::move(to_js)](Napi::Env js) {
-        hold->LetGo();
-        promise_task::Settle<R>(js, deferred, *outcome, to_js);
-      });
-    });
+    pool.Post(promise_task::TaskOf<R>(lane, deferred, std::move(work), std::move(to_js)));
     lane->Hold();
   } catch (const std::exception& failure) {
     deferred.Reject(ToJsError(env, failure).Value());

@@ -6,6 +6,7 @@
 #include <climits>
 #include <utility>
 
+#include "common/trigger.h"
 #include "libvirt/arguments.h"
 #include "libvirt/handles.h"
 #include "libvirt/limits.h"
@@ -19,6 +20,13 @@ struct MonitorReply {
 };
 
 Napi::Value StringToJs(Napi::Env env, std::string&& text) { return Napi::String::New(env, text); }
+
+std::string MonitorCommandOn(virDomainPtr domain, const std::string& command, unsigned int flags) {
+  constexpr const char* kFunction = "virDomainQemuMonitorCommand";
+  char* reply = nullptr;
+  Checked(virDomainQemuMonitorCommand(domain, command.c_str(), &reply, flags), kFunction);
+  return TakeString(reply, kFunction);
+}
 
 // Copies, because the caller may close its own before a thread gets to the call.
 std::shared_ptr<Descriptors> CopyDescriptors(const Napi::Value& value) {
@@ -75,6 +83,7 @@ Napi::Function Domain::Define(Napi::Env env) {
                       InstanceMethod<&Domain::BlockJobInfo>("blockJobInfo"),
                       InstanceMethod<&Domain::BlockInfo>("blockInfo"),
                       InstanceMethod<&Domain::MonitorCommand>("monitorCommand"),
+                      InstanceMethod<&Domain::PrepareMonitorCommand>("prepareMonitorCommand"),
                       InstanceMethod<&Domain::MonitorCommandWithFiles>("monitorCommandWithFiles")});
 }
 
@@ -188,12 +197,33 @@ Napi::Value Domain::MonitorCommand(const Napi::CallbackInfo& info) {
   return Call<std::string>(
       info.Env(),
       [command = StringArg(info[0], "command"), flags](virDomainPtr domain) {
-        constexpr const char* kFunction = "virDomainQemuMonitorCommand";
-        char* reply = nullptr;
-        Checked(virDomainQemuMonitorCommand(domain, command.c_str(), &reply, flags), kFunction);
-        return TakeString(reply, kFunction);
+        return MonitorCommandOn(domain, command, flags);
       },
       StringToJs);
+}
+
+Napi::Value Domain::PrepareMonitorCommand(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const unsigned int flags = NumberArg(info[1], "flags");
+  const Link::Later later = link_->Prepare<std::string>(
+      env,
+      [uuid = identity_.uuid, command = StringArg(info[0], "command"), flags](Channel& channel) {
+        return MonitorCommandOn(channel.DomainOf(uuid), command, flags);
+      },
+      StringToJs);
+  const auto method = [env](auto call) {
+    return Napi::Function::New(env, [call](const Napi::CallbackInfo& now) { return call(now.Env()); });
+  };
+  const std::shared_ptr<Trigger> trigger = later.trigger;
+  Napi::Object prepared = Napi::Object::New(env);
+  prepared.Set("reply", later.promise);
+  prepared.Set("trigger", Napi::External<TriggerRef>::New(env, new TriggerRef{trigger},
+                                                          [](Napi::Env, TriggerRef* ref) { delete ref; }));
+  prepared.Set("fire", method([trigger](Napi::Env js) { return Napi::Boolean::New(js, trigger->Fire()); }));
+  prepared.Set("cancel", method([trigger](Napi::Env js) { return Napi::Boolean::New(js, trigger->Cancel()); }));
+  prepared.Set("begunAtNs",
+               method([trigger](Napi::Env js) { return Napi::BigInt::New(js, trigger->begun_at_ns()); }));
+  return prepared;
 }
 
 Napi::Value Domain::MonitorCommandWithFiles(const Napi::CallbackInfo& info) {

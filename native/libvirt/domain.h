@@ -45,6 +45,7 @@ class Domain : public Napi::ObjectWrap<Domain> {
   Napi::Value BlockInfo(const Napi::CallbackInfo& info);
 
   Napi::Value MonitorCommand(const Napi::CallbackInfo& info);
+  Napi::Value PrepareMonitorCommand(const Napi::CallbackInfo& info);
   Napi::Value MonitorCommandWithFiles(const Napi::CallbackInfo& info);
 
   // `work` with this domain, on a thread of the connection.

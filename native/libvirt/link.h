@@ -14,6 +14,7 @@
 
 #include "common/js_lane.h"
 #include "common/promise_task.h"
+#include "common/trigger.h"
 #include "common/worker_pool.h"
 #include "libvirt/channel.h"
 
@@ -43,6 +44,43 @@ class Link : public std::enable_shared_from_this<Link> {
           return work(*lease.channel);
         },
         std::move(to_js));
+  }
+
+  // The same for later: it begins when the trigger fires, and rejects with CANCELLED when that never will. Until
+  // then it keeps the event loop alive, but not this link.
+  struct Later {
+    Napi::Promise promise;
+    std::shared_ptr<Trigger> trigger;
+  };
+  template <class R>
+  Later Prepare(Napi::Env env, std::function<R(Channel&)> work,
+                std::function<Napi::Value(Napi::Env, R&&)> to_js) {
+    const std::shared_ptr<JsLane> lane = JsLane::Of(env);
+    const auto deferred = Napi::Promise::Deferred::New(env);
+    lane->Hold();
+    const auto refuse = [lane, deferred](const CodedError& why) {
+      lane->Post([hold = lane.get(), deferred, why](Napi::Env js) {
+        hold->LetGo();
+        deferred.Reject(ToJsError(js, why).Value());
+      });
+    };
+    auto begin = [weak = weak_from_this(), lane, deferred, refuse, work = std::move(work),
+                  to_js = std::move(to_js)](Trigger::Sign sign) {
+      if (sign == Trigger::Sign::kCancel) return refuse(CodedError("CANCELLED", "the call was not begun"));
+      const std::shared_ptr<Link> self = weak.lock();
+      try {
+        if (!self) throw CodedError("CLOSED", "the libvirt connection is closed");
+        // A call is in flight from here on: closing need not wait for what has not begun.
+        auto run = [ticket = std::make_shared<Ticket>(self), work] {
+          const Lease lease(*ticket->link);
+          return work(*lease.channel);
+        };
+        self->workers_.Post(promise_task::TaskOf<R>(lane, deferred, std::move(run), to_js));
+      } catch (const CodedError& closed) {
+        refuse(closed);
+      }
+    };
+    return {deferred.Promise(), std::make_shared<Trigger>(std::move(begin))};
   }
 
   // Events of all domains. Rejects with SUBSCRIBED the second time for a kind, also when the

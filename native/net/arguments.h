@@ -5,10 +5,12 @@
 
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "../common/async.h"
+#include "../common/trigger.h"
 #include "address_table.h"
 #include "hold_events.h"
 #include "hold_events_js.h"
@@ -55,6 +57,18 @@ inline Napi::Object OptionsFrom(const Napi::CallbackInfo& info) {
 inline bool FlagFrom(const Napi::Value& value, const char* name) {
   if (!value.IsBoolean()) throw CodedError("BAD_ARGUMENT", std::string(name) + " must be a boolean");
   return value.As<Napi::Boolean>().Value();
+}
+
+inline uint64_t NanosecondsFrom(const Napi::Value& value, const char* name) {
+  bool lossless = false;
+  const uint64_t number = value.IsBigInt() ? value.As<Napi::BigInt>().Uint64Value(&lossless) : 0;
+  if (!lossless) throw CodedError("BAD_ARGUMENT", std::string(name) + " must be a bigint, 0 or more");
+  return number;
+}
+
+inline std::shared_ptr<Trigger> TriggerFrom(const Napi::Value& value) {
+  if (!value.IsExternal()) throw CodedError("BAD_ARGUMENT", "trigger must be a trigger");
+  return value.As<Napi::External<TriggerRef>>().Data()->trigger;
 }
 
 inline HoldEventsJs::Listener ListenerFrom(const Napi::Object& options) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "../common/async.h"
+#include "monotonic.h"
 
 namespace understudy {
 
@@ -38,7 +39,21 @@ HoldEventsJs::HoldEventsJs(Napi::Env env, const Listener& listener)
   channel_.Unref(env);
 }
 
-void HoldEventsJs::Waiting() { Send(new Event{Event::Kind::kWaiting}); }
+void HoldEventsJs::Waiting() {
+  std::shared_ptr<Trigger> trigger;
+  {
+    std::lock_guard lock(trigger_mutex_);
+    if (trigger_ && MonotonicNow() >= trigger_not_before_ns_) trigger = std::move(trigger_);
+  }
+  if (trigger) trigger->Fire();
+  Send(new Event{Event::Kind::kWaiting});
+}
+
+void HoldEventsJs::FireAtWaiting(std::shared_ptr<Trigger> trigger, uint64_t not_before_ns) {
+  std::lock_guard lock(trigger_mutex_);
+  trigger_ = std::move(trigger);
+  trigger_not_before_ns_ = not_before_ns;
+}
 
 void HoldEventsJs::Filling() { Send(new Event{Event::Kind::kFilling}); }
 

@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
+#include "../common/trigger.h"
 #include "hold_events.h"
 
 namespace understudy {
@@ -30,6 +32,10 @@ class HoldEventsJs : public HoldEvents {
   void Released(uint64_t id, uint64_t frames) override;
   void ReleaseFailed(uint64_t id, const char* code, std::string reason) override;
 
+  // From the JavaScript thread: the next `Waiting` that comes at `not_before_ns` (CLOCK_MONOTONIC) or later also
+  // fires this, before JavaScript hears of it. Once; the last one given counts.
+  void FireAtWaiting(std::shared_ptr<Trigger> trigger, uint64_t not_before_ns);
+
   // From the JavaScript thread: a new promise and the id that settles it.
   struct Promise {
     uint64_t id;
@@ -48,6 +54,9 @@ class HoldEventsJs : public HoldEvents {
 
   void Send(Event* event);
 
+  std::mutex trigger_mutex_;
+  std::shared_ptr<Trigger> trigger_;
+  uint64_t trigger_not_before_ns_ = 0;
   State* state_;  // owned by the channel, freed after its last event
   Channel channel_;
 };

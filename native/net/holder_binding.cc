@@ -55,6 +55,7 @@ class TapHolderJs : public Napi::ObjectWrap<TapHolderJs> {
                         InstanceMethod<&TapHolderJs::SetPassing>("setPassing"),
                         InstanceMethod<&TapHolderJs::WatchTap>("watchTap"),
                         InstanceMethod<&TapHolderJs::PassUntil>("passUntil"),
+                        InstanceMethod<&TapHolderJs::FireAtWaiting>("fireAtWaiting"),
                         InstanceMethod<&TapHolderJs::Stats>("stats"),
                         InstanceMethod<&TapHolderJs::Addresses>("addresses"),
                         InstanceMethod<&TapHolderJs::Close>("close")});
@@ -153,11 +154,12 @@ class TapHolderJs : public Napi::ObjectWrap<TapHolderJs> {
   void PassUntil(const Napi::CallbackInfo& info) {
     Guarded(info.Env(), [&] {
       RequireOpen();
-      bool lossless = false;
-      const uint64_t deadline_ns = info[0].IsBigInt() ? info[0].As<Napi::BigInt>().Uint64Value(&lossless) : 0;
-      if (!lossless) throw CodedError("BAD_ARGUMENT", "deadlineNs must be a bigint, 0 or more");
-      holder_->PassUntil(deadline_ns);
+      holder_->PassUntil(NanosecondsFrom(info[0], "deadlineNs"));
     });
+  }
+
+  void FireAtWaiting(const Napi::CallbackInfo& info) {
+    Guarded(info.Env(), [&] { events_->FireAtWaiting(TriggerFrom(info[0]), NanosecondsFrom(info[1], "notBeforeNs")); });
   }
 
   Napi::Value Stats(const Napi::CallbackInfo& info) {

@@ -45,6 +45,7 @@ class PlugHoldJs : public Napi::ObjectWrap<PlugHoldJs> {
                         InstanceMethod<&PlugHoldJs::Release>("release"),
                         InstanceMethod<&PlugHoldJs::DropAll>("dropAll"),
                         InstanceMethod<&PlugHoldJs::SetPassing>("setPassing"),
+                        InstanceMethod<&PlugHoldJs::FireAtWaiting>("fireAtWaiting"),
                         InstanceMethod<&PlugHoldJs::Stats>("stats"),
                         InstanceMethod<&PlugHoldJs::Addresses>("addresses"),
                         InstanceMethod<&PlugHoldJs::Close>("close")});
@@ -111,6 +112,10 @@ class PlugHoldJs : public Napi::ObjectWrap<PlugHoldJs> {
 
   void SetPassing(const Napi::CallbackInfo& info) {
     Guarded(info.Env(), [&] { hold_->SetPassing(FlagFrom(info[0], "passing")); });
+  }
+
+  void FireAtWaiting(const Napi::CallbackInfo& info) {
+    Guarded(info.Env(), [&] { events_->FireAtWaiting(TriggerFrom(info[0]), NanosecondsFrom(info[1], "notBeforeNs")); });
   }
 
   Napi::Value Stats(const Napi::CallbackInfo& info) {

@@ -1,5 +1,5 @@
 /** The output holds of all NICs of one domain, driven as one. */
-import type { NativeBoundary } from '../native.js';
+import type { NativeBoundary, NativeTrigger } from '../native.js';
 import type {
   CommittedEpoch,
   HoldBackend,
@@ -86,6 +86,11 @@ export class HoldSet {
   /** Output passes until then and is held after it (CLOCK_MONOTONIC ms). */
   passUntil(deadlineMs: number): void {
     for (const hold of this.holds) hold.passUntil(deadlineMs);
+  }
+
+  /** See OutputHold: the first of them to hold something fires it. */
+  fireAtWaiting(trigger: NativeTrigger, notBeforeMs: number): void {
+    for (const hold of this.holds) hold.fireAtWaiting(trigger, notBeforeMs);
   }
 
   addresses(): { mac: string; address: string }[] {

@@ -148,6 +148,7 @@ export class Protection {
         guestLoad: (pausedMs) => guest.loadShare(pausedMs),
         signal: (onClosed) => native.boundarySignal(onClosed),
         boundaries: [...hold.boundaries, guest.mirror.boundary],
+        fireAtWaiting: (trigger, notBeforeMs) => hold.fireAtWaiting(trigger, notBeforeMs),
         release: (committed) => this.#release(hold, committed),
         addresses: () => hold.addresses(),
         onEpoch: (record) => {

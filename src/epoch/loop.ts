@@ -5,10 +5,11 @@
  * It holds no protocol state: the session gives it a channel and tells it about commits. When the
  * next pause begins is the pacer's business.
  */
+import { monotonicMs } from '../clock.js';
 import { type Deferred, deferred } from '../deferred.js';
 import { messageOf } from '../errors.js';
 import type { PauseSource } from '../hypervisor/pause-source.js';
-import type { NativeBoundary, NativeGuestMemory, NativeHasher } from '../native.js';
+import type { NativeBoundary, NativeGuestMemory, NativeHasher, NativeTrigger } from '../native.js';
 import { type CommittedEpoch, committedEpoch } from '../netbuffer/output-hold.js';
 import type { FrameChannel } from '../wire/channel.js';
 import type { EpochLog, Message } from '../wire/messages.js';
@@ -38,6 +39,8 @@ export interface EpochLoopDependencies {
   disks: EpochDisks;
   /** Part of the time outside of pauses in which the guest worked, 0 to 1; told how long it was paused in all. */
   guestLoad: (pausedMs: number) => number;
+  /** The next output that waits at `notBeforeMs` (CLOCK_MONOTONIC) or later fires `trigger`. */
+  fireAtWaiting: (trigger: NativeTrigger, notBeforeMs: number) => void;
   /** Releases the output of a committed epoch; resolves with the number of packets. */
   release: (committed: CommittedEpoch) => Promise<number>;
   addresses: () => Message<'checkpoint'>['addresses'];
@@ -109,10 +112,13 @@ export class EpochLoop {
     try {
       while (!this.#stopped) {
         await this.#pacer.untilNextPause();
-        if (!this.#stopped) await this.checkpoint();
+        if (this.#stopped) break;
+        await this.checkpoint();
+        this.#prepareNext();
       }
     } finally {
       this.#asked?.reject(epochError('EPOCH_ENDED', 'protection ended before the checkpoint'));
+      await this.dependencies.pause.forgoPause?.();
     }
   }
 
@@ -125,6 +131,8 @@ export class EpochLoop {
   /** The open epoch has its first held packet. */
   outputWaits(): void {
     this.#pacer.outputWaits();
+    // It has begun the pause itself: whatever the policy would say by now, the guest must not stand for nothing.
+    if (this.dependencies.pause.begunAtMs?.() !== undefined) this.#pacer.ask();
   }
 
   /** A limit of the output hold is near. */
@@ -174,8 +182,8 @@ export class EpochLoop {
     const epoch = this.#epoch;
     const totals = nothingShipped();
     const hasher = this.dependencies.newHasher();
-    const begunAtMs = performance.now();
-    const waitedMs = this.#pacer.pauseBegins();
+    const begunAtMs = this.#begunAtMs();
+    const waitedMs = this.#pacer.pauseBegins(begunAtMs);
     const paused = await this.#pause(epoch, totals, hasher);
     if (paused === undefined) {
       this.#pacer.pauseFailed();
@@ -203,6 +211,21 @@ export class EpochLoop {
     onEpoch(record);
     await this.#pauseSettled(paused);
     return record;
+  }
+
+  /** Output that waits shall begin the next pause by itself: JavaScript hears of it half a millisecond later. */
+  #prepareNext(): void {
+    const inMs = this.#stopped ? undefined : this.#pacer.mayPauseInMs();
+    const trigger = inMs === undefined ? undefined : this.dependencies.pause.prepare?.();
+    if (inMs === undefined || trigger === undefined) return;
+    this.dependencies.fireAtWaiting(trigger, monotonicMs() + inMs);
+  }
+
+  /** performance.now() when the pause that comes now was begun: by itself, or here. */
+  #begunAtMs(): number {
+    const nowMs = performance.now();
+    const begunAtMs = this.dependencies.pause.begunAtMs?.();
+    return begunAtMs === undefined ? nowMs : nowMs - (monotonicMs() - begunAtMs);
   }
 
   /**

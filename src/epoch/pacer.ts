@@ -61,6 +61,12 @@ export class Pacer {
     this.#wake();
   }
 
+  /** Should output begin to wait: in how many ms a pause may begin at once; undefined when one is due anyway. */
+  mayPauseInMs(): number | undefined {
+    if (this.#waitingSinceMs !== undefined || this.#asked || this.#holdFilling) return undefined;
+    return this.#nextPauseInMs(performance.now());
+  }
+
   /** Resolves when the next pause should begin, and at once after `stop()`. */
   async untilNextPause(): Promise<void> {
     while (!this.#stopped) {
@@ -72,10 +78,13 @@ export class Pacer {
     }
   }
 
-  /** What waits from now on belongs to the next epoch. Returns how long output has waited, ms. */
-  pauseBegins(): number | undefined {
-    const nowMs = performance.now();
-    const waitedMs = this.#waitingSinceMs === undefined ? undefined : nowMs - this.#waitingSinceMs;
+  /**
+   * What waits from now on belongs to the next epoch. Returns how long output has waited, ms. `nowMs`: when it
+   * began, performance.now().
+   */
+  pauseBegins(nowMs = performance.now()): number | undefined {
+    const waitedMs =
+      this.#waitingSinceMs === undefined ? undefined : Math.max(0, nowMs - this.#waitingSinceMs);
     this.#apartMs = nowMs - (this.#lastPausedAtMs ?? nowMs);
     this.#lastPausedAtMs = nowMs;
     this.#met = { waitingSinceMs: this.#waitingSinceMs, holdFilling: this.#holdFilling };
@@ -102,11 +111,11 @@ export class Pacer {
     this.#dirty = { ...this.#dirty, bytesPerMs };
   }
 
-  #nextPauseInMs(): number {
+  #nextPauseInMs(waitingSinceMs = this.#waitingSinceMs): number {
     return this.policy.nextPauseInMs({
       nowMs: performance.now(),
       lastPausedAtMs: this.#lastPausedAtMs,
-      waitingSinceMs: this.#waitingSinceMs,
+      waitingSinceMs,
       holdFilling: this.#holdFilling,
       asked: this.#asked,
       lastCommitMs: this.#lastCommitMs,

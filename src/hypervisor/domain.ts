@@ -4,7 +4,7 @@
  * Every call is bounded. Monitor commands taint the domain ("custom-monitor"), which changes
  * nothing but a line in its log; libvirt's own state follows QEMU's events.
  */
-import type { NativeDomain } from '../native.js';
+import type { NativeDomain, NativePreparedCommand } from '../native.js';
 import { callLibvirt } from './libvirt-call.js';
 import {
   INSPECT_TIMEOUT_MS,
@@ -13,7 +13,7 @@ import {
   MIRROR_GRANULARITY_BYTES,
   MONITOR_TIMEOUT_MS,
 } from './limits.js';
-import { MONITOR_HMP, MONITOR_QMP, qmpRequest, qmpReturn } from './monitor.js';
+import { MONITOR_HMP, MONITOR_QMP, qmpRequest, qmpReturn, UNBOUNDED_MS } from './monitor.js';
 
 /** virDomainState */
 const STATE_NAMES = [
@@ -40,6 +40,12 @@ const COPY_SYNCHRONOUS_WRITES = 8;
 const ABORT_AND_WAIT = 0;
 /** virDomainDestroyFlags: SIGTERM first would only delay what must be immediate. */
 const DESTROY_NOW = 0;
+
+/** A command that is not sent yet; not bounded in time once it is. */
+export interface PreparedQmp extends Omit<NativePreparedCommand, 'reply'> {
+  /** Rejects as `qmp` does, and when it was cancelled. */
+  readonly returned: Promise<unknown>;
+}
 
 export class ProtectedDomain {
   readonly name: string;
@@ -118,6 +124,15 @@ export class ProtectedDomain {
       this.#native.monitorCommand(qmpRequest(command, args), MONITOR_QMP),
     );
     return qmpReturn(reply, { operation: command, domain: this.name });
+  }
+
+  /** One QMP command that is sent when its trigger fires. Must be fired or cancelled in the end. */
+  prepareQmp(command: string, args: Readonly<Record<string, unknown>>): PreparedQmp {
+    const names = { operation: command, domain: this.name };
+    const request = qmpRequest(command, args);
+    const { reply, ...prepared } = this.#native.prepareMonitorCommand(request, MONITOR_QMP);
+    const answered = callLibvirt(names, UNBOUNDED_MS, () => reply);
+    return { ...prepared, returned: answered.then((text) => qmpReturn(text, names)) };
   }
 
   /** The same with descriptors given to QEMU (copies: ours stay ours). */

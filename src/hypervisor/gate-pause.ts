@@ -1,7 +1,7 @@
 /** The fast pause: everything inside one command, the guest resumed by QEMU itself. */
-import type { NativeCapture } from '../native.js';
+import type { NativeCapture, NativeTrigger } from '../native.js';
 import type { ProtectedDomain } from './domain.js';
-import { type GateOptions, PauseGate } from './gate.js';
+import { type GateOptions, PauseGate, type PreparedPause } from './gate.js';
 import { PAUSE_TIMEOUT_MS } from './limits.js';
 import { bounded } from './monitor.js';
 import type { PausedCapture, PauseHow, PauseSource } from './pause-source.js';
@@ -15,6 +15,7 @@ export class GatePause implements PauseSource {
   readonly #domain: ProtectedDomain;
   readonly #options: GateOptions;
   #gate: PauseGate | undefined;
+  #prepared: PreparedPause | undefined;
   /** The command of the last pause; never rejects. */
   #settling: Promise<void> = Promise.resolve();
 
@@ -29,8 +30,10 @@ export class GatePause implements PauseSource {
     await this.#settling;
     this.#gate ??= new PauseGate(this.#domain, this.#options);
     const gate = this.#gate;
+    const prepared = this.#takePrepared();
+    prepared?.fire();
     let saveFailure: { error: unknown } | undefined;
-    const saved = gate.pause().catch((error: unknown) => {
+    const saved = (prepared?.saved ?? gate.pause()).catch((error: unknown) => {
       saveFailure = { error };
     });
     let captured: NativeCapture;
@@ -55,10 +58,38 @@ export class GatePause implements PauseSource {
     return { capture: captured, deviceState: captured.deviceState, settled };
   }
 
+  /** Call when the last pause has settled. */
+  prepare(): NativeTrigger {
+    this.#gate ??= new PauseGate(this.#domain, this.#options);
+    this.#prepared ??= this.#gate.prepare();
+    return this.#prepared.trigger;
+  }
+
+  begunAtMs(): number | undefined {
+    const begunAtNs = this.#prepared?.begunAtNs() ?? 0n;
+    return begunAtNs === 0n ? undefined : Number(begunAtNs) / 1e6;
+  }
+
+  async forgoPause(): Promise<void> {
+    const prepared = this.#takePrepared();
+    if (prepared === undefined || prepared.cancel() || this.#gate === undefined) return;
+    await this.#abandon(
+      this.#gate,
+      prepared.saved.catch(() => undefined),
+    );
+  }
+
   async close(): Promise<void> {
     await this.#settling;
+    await this.forgoPause();
     this.#gate?.close();
     this.#gate = undefined;
+  }
+
+  #takePrepared(): PreparedPause | undefined {
+    const prepared = this.#prepared;
+    this.#prepared = undefined;
+    return prepared;
   }
 
   /** Frees a QEMU that is blocked in the gate; the next pause opens a new one. */

@@ -7,7 +7,7 @@
  * go on. The guest's fate therefore never depends on our staying alive.
  */
 import { type NativeGate, native } from '../native.js';
-import type { ProtectedDomain } from './domain.js';
+import type { PreparedQmp, ProtectedDomain } from './domain.js';
 import { hypervisorError } from './errors.js';
 import { UNBOUNDED_MS } from './monitor.js';
 
@@ -18,6 +18,12 @@ export interface GateOptions {
   fifoPath: string;
   /** The reading end of a gate that is in use from now on; -1 when it is about to be closed. */
   onGate?: (readFd: number) => void;
+}
+
+/** A pause that has not begun yet; fire it or cancel it. */
+export interface PreparedPause extends Omit<PreparedQmp, 'returned'> {
+  /** As `PauseGate.pause`. */
+  readonly saved: Promise<void>;
 }
 
 export class PauseGate {
@@ -50,6 +56,15 @@ export class PauseGate {
     await saveDeviceState(this.#domain, this.#gate.path, UNBOUNDED_MS);
   }
 
+  /** The same, when its trigger fires or `fire` is called. */
+  prepare(): PreparedPause {
+    const prepared = this.#domain.prepareQmp(SAVE_COMMAND, saveArguments(this.#gate.path));
+    const saved = saveFailureTyped(this.#domain, prepared.returned);
+    // Met by whoever goes through with the pause.
+    saved.catch(() => undefined);
+    return { ...prepared, saved };
+  }
+
   /** Once. A QEMU that is blocked in the gate fails its command and resumes the guest. */
   close(): void {
     this.#onGate(-1);
@@ -57,14 +72,22 @@ export class PauseGate {
   }
 }
 
+const SAVE_COMMAND = 'xen-save-devices-state';
+
 /** `live: false` always: the default would inactivate the disks of a stopped guest. */
+const saveArguments = (filename: string) => ({ filename, live: false });
+
 export async function saveDeviceState(
   domain: ProtectedDomain,
   filename: string,
   timeoutMs: number,
 ): Promise<void> {
+  await saveFailureTyped(domain, domain.qmp(SAVE_COMMAND, saveArguments(filename), timeoutMs));
+}
+
+async function saveFailureTyped(domain: ProtectedDomain, saving: Promise<unknown>): Promise<void> {
   try {
-    await domain.qmp('xen-save-devices-state', { filename, live: false }, timeoutMs);
+    await saving;
   } catch (error) {
     if (!isQmpError(error)) throw error;
     throw hypervisorError('HYP_GATE_FAILED', `${domain.name}: ${error.message}`, {

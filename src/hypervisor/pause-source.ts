@@ -5,7 +5,7 @@
  * that same moment, and whatever throws, a guest that ran before runs afterwards (or
  * HYP_GUEST_NOT_RESUMED says that it does not).
  */
-import type { NativeCapture } from '../native.js';
+import type { NativeCapture, NativeTrigger } from '../native.js';
 
 export type PauseMode = 'gate' | 'stopped';
 
@@ -32,5 +32,14 @@ export interface PauseSource {
    * @throws HYP_GATE_FAILED, HYP_GUEST_NOT_RESUMED, HYP_MONITOR_TIMED_OUT, and what `capture` throws
    */
   pauseAndCapture(capture: (how: PauseHow) => Promise<NativeCapture>): Promise<PausedCapture>;
+  /**
+   * Gets the next pause ready: whoever holds the trigger may begin it, from any thread, and `pauseAndCapture`
+   * must then follow at once, or `forgoPause`. Undefined where it cannot be prepared.
+   */
+  prepare?(): NativeTrigger | undefined;
+  /** CLOCK_MONOTONIC ms at which the prepared pause was begun; undefined when it was not. */
+  begunAtMs?(): number | undefined;
+  /** There will be no next pause. A guest that is in it by now goes on when this resolves. */
+  forgoPause?(): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 /** What both backends do alike: the checks before a hold begins, and a native hold behind `OutputHold`. */
-import type { NativeBoundary, NativePlugHold } from '../native.js';
+import type { NativeBoundary, NativePlugHold, NativeTrigger } from '../native.js';
 import { type HoldErrorCode, holdError, holdErrorFrom } from './errors.js';
 import { readTapOf } from './interface-names.js';
 import { HELD_BYTES_MAX, HELD_PACKETS_MAX } from './limits.js';
@@ -55,7 +55,14 @@ export function nativeOptions(options: HoldOptions) {
 /** The calls that both native holds have. */
 type NativeHold = Pick<
   NativePlugHold,
-  'boundary' | 'closeEpoch' | 'release' | 'dropAll' | 'setPassing' | 'stats' | 'addresses'
+  | 'boundary'
+  | 'closeEpoch'
+  | 'release'
+  | 'dropAll'
+  | 'setPassing'
+  | 'fireAtWaiting'
+  | 'stats'
+  | 'addresses'
 >;
 
 export abstract class HeldOutput implements OutputHold {
@@ -95,6 +102,11 @@ export abstract class HeldOutput implements OutputHold {
 
   setPassing(passing: boolean): void {
     this.call('pass', () => this.native.setPassing(passing));
+  }
+
+  fireAtWaiting(trigger: NativeTrigger, notBeforeMs: number): void {
+    const notBeforeNs = BigInt(Math.max(0, Math.ceil(notBeforeMs * 1e6)));
+    this.call('fire', () => this.native.fireAtWaiting(trigger, notBeforeNs));
   }
 
   stats(): HoldStats {

@@ -3,7 +3,7 @@
  * program may use. Packets of the guest stay held until their epoch is committed; what the
  * types can forbid (releasing an epoch that nobody acknowledged) they forbid.
  */
-import type { NativeBoundary, NativeHoldStats } from '../native.js';
+import type { NativeBoundary, NativeHoldStats, NativeTrigger } from '../native.js';
 
 declare const committedBrand: unique symbol;
 /** An epoch whose checkpoint the backup has acknowledged. */
@@ -82,6 +82,11 @@ export interface OutputHold {
    * cut off must fall silent by itself. HOLD_NO_LEASE on a backend whose `canLease` is false.
    */
   passUntil(deadlineMs: number): void;
+  /**
+   * The next `onWaiting` that comes at `notBeforeMs` (CLOCK_MONOTONIC) or later also fires `trigger`, before it is
+   * called. Once; the last one given counts.
+   */
+  fireAtWaiting(trigger: NativeTrigger, notBeforeMs: number): void;
   stats(): HoldStats;
   /** At most 32; the least recently used are forgotten. */
   addresses(): LearnedAddress[];

@@ -271,6 +271,14 @@ describe('domain', () => {
       return: { running: true },
     });
     expect(await domain.monitorCommand('info status', 1)).toContain('running');
+    const prepared = domain.prepareMonitorCommand(status, 0);
+    expect(prepared.begunAtNs()).toBe(0n);
+    expect([prepared.fire(), prepared.fire(), prepared.cancel()]).toEqual([true, false, false]);
+    expect(JSON.parse(await prepared.reply)).toMatchObject({ return: { running: true } });
+    expect(prepared.begunAtNs()).toBeGreaterThan(0n);
+    const cancelled = domain.prepareMonitorCommand('{"execute":"quit"}', 0);
+    expect([cancelled.cancel(), cancelled.fire()]).toEqual([true, false]);
+    expect(await failure(cancelled.reply)).toMatchObject({ code: 'CANCELLED' });
     expect(await domain.monitorCommand('{"execute":"no-such"}', 0)).toContain('CommandNotFound');
 
     const file = openSync('/dev/null', 'r');

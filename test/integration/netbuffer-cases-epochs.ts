@@ -1,5 +1,7 @@
 /** Epochs: what leaves, when, and in which order. */
 import assert from 'node:assert/strict';
+import { monotonicMs } from '../../src/clock.js';
+import { native } from '../../src/native.js';
 import { committedEpoch } from '../../src/netbuffer/output-hold.js';
 import type { HoldCase } from './netbuffer-contract.js';
 import { until } from './netbuffer-net.js';
@@ -64,6 +66,29 @@ export const epochCases: readonly HoldCase[] = [
       const { heldPackets, releasedPackets } = hold.stats();
       assert.deepEqual({ heldPackets, releasedPackets }, { heldPackets: 3, releasedPackets: 0 });
       assert.deepEqual(await scene.seen(), []);
+    },
+  },
+  {
+    name: 'fires what is prepared at the first packet that waits, once, and not before its time',
+    run: async (scene) => {
+      const { hold, told } = await scene.begin();
+      const fired: string[] = [];
+      const trigger = (name: string) => native.triggerSignal(() => void fired.push(name));
+      hold.fireAtWaiting(trigger('first'), monotonicMs());
+      await scene.burst(1, 5);
+      await scene.held(hold, 5);
+      await until('it is told', () => told.waiting === 1);
+      assert.deepEqual(fired, ['first']);
+      hold.closeEpoch(1);
+      await scene.burst(6, 7);
+      await until('the next epoch waits', () => told.waiting === 2);
+      hold.closeEpoch(2);
+      hold.fireAtWaiting(trigger('too early'), monotonicMs() + 60_000);
+      await scene.burst(8, 9);
+      await until('it waits, and nothing more', () => told.waiting === 3);
+      assert.deepEqual(fired, ['first']);
+      assert.equal(await releaseAll(hold, 3), 9);
+      await scene.untilSeen(1, 9);
     },
   },
   {

@@ -120,6 +120,7 @@ export class Primary {
           }),
         disks: { proveEpoch: () => world.sleep('session', PROOF_MS).then(() => []) },
         guestLoad: () => 1,
+        fireAtWaiting: () => undefined,
         // Under a lease nothing leaves but by it: an acknowledgement may be late.
         release: (epoch) => (leaseMs === undefined ? this.hold.release(epoch) : Promise.resolve(0)),
         addresses: () => [],
