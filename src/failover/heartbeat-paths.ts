@@ -128,13 +128,13 @@ export class HeartbeatPaths {
   }
 
   #tick(): void {
+    // What has come is read between timers and immediates, without sleeping: nobody is silent whose word lies unread.
     if (this.#answers) {
-      this.#beat(this.#allPaths());
+      setImmediate(() => this.#beat(this.#allPaths()));
       return;
     }
     const due = this.#due.splice(0);
     for (const path of due) this.#channels[path]?.listen(true);
-    // What has come is read between timers and immediates, without sleeping.
     setImmediate(() => {
       for (const path of due) this.#channels[path]?.listen(false);
       const next = this.#nextPaths();

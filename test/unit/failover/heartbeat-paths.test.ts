@@ -1,28 +1,15 @@
 /** Heartbeats of both roles over real loopback connections. */
-import { createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { monotonicMs } from '../../../src/clock.js';
-import { deferred } from '../../../src/deferred.js';
 import { HeartbeatPaths } from '../../../src/failover/heartbeat-paths.js';
 import type { Role } from '../../../src/failover/states.js';
-import { connectChannel, FrameChannel } from '../../../src/wire/channel.js';
+import type { FrameChannel } from '../../../src/wire/channel.js';
+import { closePairs, connectedPair } from '../wire/loopback.js';
 
 const INTERVAL_MS = 50;
 const policy = { intervalMs: INTERVAL_MS, missedMax: 5 };
-const servers: Server[] = [];
 const ends: HeartbeatPaths[] = [];
-
-async function connected(): Promise<[FrameChannel, FrameChannel]> {
-  const accepted = deferred<Socket>();
-  const server = createServer((socket) => accepted.resolve(socket));
-  servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  const client = await connectChannel({ host: '127.0.0.1', port: address.port });
-  return [client, new FrameChannel(await accepted.promise)];
-}
 
 function end(role: Role, paths: number) {
   const listener = { onSilent: vi.fn(), onStall: vi.fn(), onHeard: vi.fn(), patience: () => 1 };
@@ -33,14 +20,14 @@ function end(role: Role, paths: number) {
 
 afterEach(() => {
   for (const one of ends.splice(0)) one.close();
-  for (const server of servers.splice(0)) server.close();
+  closePairs();
 });
 
 describe('heartbeats', () => {
   it('are heard by both, and the primary is told which of its own was heard', async () => {
     const [primary, backup] = [end('primary', 2), end('backup', 2)];
     for (const path of [0, 1]) {
-      const [here, there] = await connected();
+      const [here, there] = await connectedPair();
       primary.heartbeats.use(path, here);
       backup.heartbeats.use(path, there);
     }
@@ -57,7 +44,7 @@ describe('heartbeats', () => {
     const onFrame = vi.fn();
     const heres: FrameChannel[] = [];
     for (const path of [0, 1]) {
-      const [here, there] = await connected();
+      const [here, there] = await connectedPair();
       here.receive({ onFrame, onClosed: () => undefined });
       backup.heartbeats.use(path, there);
       heres.push(here);
@@ -83,7 +70,7 @@ describe('heartbeats', () => {
     const primary = end('primary', 2);
     const onFrame = vi.fn();
     for (const path of [0, 1]) {
-      const [here, there] = await connected();
+      const [here, there] = await connectedPair();
       primary.heartbeats.use(path, here);
       there.receive({
         onFrame: ({ payload }) => {
@@ -106,7 +93,7 @@ describe('heartbeats', () => {
 
   it('that stop are noticed by the backup at the time-out, once', async () => {
     const [primary, backup] = [end('primary', 1), end('backup', 1)];
-    const [here, there] = await connected();
+    const [here, there] = await connectedPair();
     primary.heartbeats.use(0, here);
     backup.heartbeats.use(0, there);
     await vi.waitFor(() => expect(primary.onHeard).toHaveBeenCalled(), 5_000);
@@ -121,7 +108,7 @@ describe('heartbeats', () => {
 
   it('that stop are noticed by the primary as well', async () => {
     const [primary, backup] = [end('primary', 1), end('backup', 1)];
-    const [here, there] = await connected();
+    const [here, there] = await connectedPair();
     primary.heartbeats.use(0, here);
     backup.heartbeats.use(0, there);
     await vi.waitFor(() => expect(primary.onHeard).toHaveBeenCalled(), 5_000);

@@ -1,35 +1,14 @@
-import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { deferred } from '../../../src/deferred.js';
-import { connectChannel, FrameChannel } from '../../../src/wire/channel.js';
+import { connectChannel } from '../../../src/wire/channel.js';
 import type { Frame } from '../../../src/wire/frames.js';
 import { FRAME_HEADER_BYTES } from '../../../src/wire/limits.js';
+import { closePairs, connectedPair } from './loopback.js';
 
-const servers: Server[] = [];
-const sockets: Socket[] = [];
-
-/** Two ends of a real loopback connection. */
-async function pair(): Promise<[FrameChannel, FrameChannel, Socket]> {
-  const accepted = deferred<Socket>();
-  const server = createServer((socket) => accepted.resolve(socket));
-  servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  const client = await connectChannel({ host: '127.0.0.1', port: address.port });
-  const socket = await accepted.promise;
-  sockets.push(socket);
-  return [client, new FrameChannel(socket), socket];
-}
-
-afterEach(() => {
-  for (const socket of sockets.splice(0)) socket.destroy();
-  for (const server of servers.splice(0)) server.close();
-});
+afterEach(closePairs);
 
 describe('a channel', () => {
   it('delivers in order, one at a time, while the receiver works', async () => {
-    const [client, server] = await pair();
+    const [client, server] = await connectedPair();
     const seen: number[] = [];
     let working = 0;
     let overlap = false;
@@ -55,7 +34,7 @@ describe('a channel', () => {
   });
 
   it('delivers what arrived whole before the end, then says why it closed', async () => {
-    const [client, server, socket] = await pair();
+    const [client, server, socket] = await connectedPair();
     await client.send({ type: 'committed', epoch: 9, term: 1 });
     client.end();
     await new Promise((resolve) => socket.once('end', resolve).resume());
@@ -68,7 +47,7 @@ describe('a channel', () => {
   });
 
   it('closes with a typed error on a malformed frame', async () => {
-    const [client, , socket] = await pair();
+    const [client, , socket] = await connectedPair();
     const reason = new Promise<Error | undefined>((resolve) =>
       client.receive({ onFrame: () => undefined, onClosed: resolve }),
     );
@@ -77,7 +56,7 @@ describe('a channel', () => {
   });
 
   it('gives up waiting for an answer after the bound', async () => {
-    const [client] = await pair();
+    const [client] = await connectedPair();
     await expect(client.next(20)).rejects.toMatchObject({ code: 'WIRE_TIMED_OUT' });
   });
 
