@@ -3,11 +3,12 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <utility>
+
+#include "common/monotonic.h"
 
 namespace understudy {
 
@@ -28,10 +29,7 @@ class Trigger {
  private:
   bool Give(Sign sign) {
     if (given_.exchange(true)) return false;
-    if (sign == Sign::kBegin) {
-      const auto now = std::chrono::steady_clock::now().time_since_epoch();
-      begun_at_ns_ = static_cast<uint64_t>(std::chrono::nanoseconds(now).count());
-    }
+    if (sign == Sign::kBegin) begun_at_ns_ = MonotonicNs();
     std::exchange(begin_, nullptr)(sign);
     return true;
   }

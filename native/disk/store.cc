@@ -4,13 +4,13 @@
 #include <exception>
 
 #include "common/async.h"
+#include "common/monotonic.h"
 #include "disk/limits.h"
 #include "memory/owned.h"
 
 namespace understudy::disk {
 namespace {
 
-using memory::MonotonicNs;
 
 // Runs a step and returns how long it took, ns.
 template <typename Step>

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "common/monotonic.h"
 #include "memory/limits.h"
 
 namespace understudy::memory {

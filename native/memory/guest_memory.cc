@@ -7,6 +7,7 @@
 #include <bit>
 #include <utility>
 
+#include "common/monotonic.h"
 #include "memory/digest.h"
 #include "memory/limits.h"
 #include "memory/remote_memory.h"

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "common/monotonic.h"
 #include "memory/kernel_abi.h"
 #include "memory/limits.h"
 

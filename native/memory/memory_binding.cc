@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "common/monotonic.h"
 #include "common/promise_task.h"
 #include "memory/arguments.h"
 #include "memory/bindings.h"

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -66,12 +65,6 @@ inline UniqueFd OpenFile(const char* path, int flags) {
   UniqueFd fd(open(path, flags | O_CLOEXEC));
   if (!fd) throw SyscallError("open", errno, path);
   return fd;
-}
-
-inline uint64_t MonotonicNs() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000ull + static_cast<uint64_t>(now.tv_nsec);
 }
 
 }  // namespace understudy::memory

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/monotonic.h"
 #include "memory/arguments.h"
 #include "memory/bindings.h"
 #include "memory/digest.h"

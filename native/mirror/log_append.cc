@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "common/async.h"
+#include "common/monotonic.h"
 #include "memory/owned.h"
 #include "mirror/log.h"
 #include "mirror/records.h"
@@ -12,7 +13,6 @@ namespace understudy::mirror {
 using disk::kRecordHeaderBytes;
 using disk::Record;
 using disk::RecordKind;
-using memory::MonotonicNs;
 
 void WriteLog::Append(const Record& record) {
   std::lock_guard lock(mutex_);

@@ -3,12 +3,12 @@
 #include <cstring>
 
 #include "common/async.h"
+#include "common/monotonic.h"
 #include "memory/owned.h"
 #include "mirror/log.h"
 
 namespace understudy::mirror {
 
-using memory::MonotonicNs;
 
 Taken WriteLog::Take(uint64_t reader, uint8_t* into, size_t room) {
   PunchGarbage();

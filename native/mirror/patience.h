@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "common/monotonic.h"
 #include "memory/owned.h"
 
 namespace understudy::mirror {
@@ -21,24 +22,24 @@ class Patience {
 
   void Begin() {
     if (since_ns_ != 0) return;
-    since_ns_ = memory::MonotonicNs();
+    since_ns_ = MonotonicNs();
     ++count_;
   }
   void End() {
     if (since_ns_ == 0) return;
-    waited_ns_ += memory::MonotonicNs() - since_ns_;
+    waited_ns_ += MonotonicNs() - since_ns_;
     since_ns_ = 0;
   }
   bool IsWaiting() const { return since_ns_ != 0; }
   // Of the wait under way; 0: no more.
   uint64_t LeftNs() const {
-    const uint64_t waited_ns = memory::MonotonicNs() - since_ns_;
+    const uint64_t waited_ns = MonotonicNs() - since_ns_;
     return waited_ns < ns_max_ ? ns_max_ - waited_ns : 0;
   }
 
   PatienceStats Stats() const {
     const uint64_t since_ns = since_ns_;
-    const uint64_t under_way_ns = since_ns == 0 ? 0 : memory::MonotonicNs() - since_ns;
+    const uint64_t under_way_ns = since_ns == 0 ? 0 : MonotonicNs() - since_ns;
     return {count_, (waited_ns_ + under_way_ns) / 1'000'000};
   }
 

@@ -1,4 +1,5 @@
 #include "nbd/connection.h"
+#include "common/monotonic.h"
 
 #include <poll.h>
 #include <sys/epoll.h>
@@ -20,7 +21,7 @@ constexpr size_t kOutputBytes = kUnsentBytesMax + kChunkHeaderBytes + 8 + kPaylo
 Connection::Connection(memory::UniqueFd fd, Disks& disks, Handshake::Claim claim)
     : fd_(std::move(fd)),
       disks_(disks),
-      accepted_ns_(memory::MonotonicNs()),
+      accepted_ns_(MonotonicNs()),
       in_(kInputBytes),
       out_(kOutputBytes),
       handshake_(disks.Exports(), std::move(claim)) {

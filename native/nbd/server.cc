@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/async.h"
+#include "common/monotonic.h"
 #include "common/worker_pool.h"
 #include "nbd/limits.h"
 
@@ -102,7 +103,7 @@ int Server::SleepMs(int hint_ms) {
   for (const auto& [id, connection] : connections_) {
     if (connection.disk()) continue;
     const uint64_t late_ns = connection.accepted_ns() + kHandshakeNsMax;
-    const uint64_t now_ns = memory::MonotonicNs();
+    const uint64_t now_ns = MonotonicNs();
     const int left_ms = late_ns > now_ns ? static_cast<int>((late_ns - now_ns) / 1'000'000) + 1 : 0;
     sleep_ms = Sooner(sleep_ms, left_ms);
   }
@@ -185,7 +186,7 @@ void Server::ResumeStalled() {
 }
 
 void Server::EndLateHandshakes() {
-  const uint64_t now_ns = memory::MonotonicNs();
+  const uint64_t now_ns = MonotonicNs();
   std::vector<uint64_t> late;
   for (const auto& [id, connection] : connections_) {
     if (!connection.disk() && now_ns >= connection.accepted_ns() + kHandshakeNsMax) late.push_back(id);

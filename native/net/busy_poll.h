@@ -9,24 +9,24 @@
 #include <cstdint>
 
 #include "limits.h"
-#include "monotonic.h"
+#include "../common/monotonic.h"
 
 namespace understudy {
 
 class BusyPoll {
  public:
   void FramesCame() {
-    const uint64_t now_ns = MonotonicNow();
+    const uint64_t now_ns = MonotonicNs();
     fast_ = now_ns - newest_ns_ < kBusyPollNs;
     newest_ns_ = now_ns;
   }
 
   // True: look again. Others have had the core in between.
   bool Again() {
-    const uint64_t now_ns = MonotonicNow();
+    const uint64_t now_ns = MonotonicNs();
     if (!fast_ || now_ns < rest_until_ns_ || now_ns - newest_ns_ >= kBusyPollNs) return false;
     sched_yield();
-    const uint64_t back_ns = MonotonicNow();
+    const uint64_t back_ns = MonotonicNs();
     if (back_ns - now_ns > kBusyPollAwayNsMax) {
       // Somebody computes here. A sleeper is woken ahead of that; who yields waits until its turn is over.
       const bool soon = now_ns - rest_until_ns_ < kBusyPollRestNsMax;

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "../common/async.h"
-#include "monotonic.h"
+#include "../common/monotonic.h"
 
 namespace understudy {
 
@@ -43,7 +43,7 @@ void HoldEventsJs::Waiting() {
   std::shared_ptr<Trigger> trigger;
   {
     std::lock_guard lock(trigger_mutex_);
-    if (trigger_ && MonotonicNow() >= trigger_not_before_ns_) trigger = std::move(trigger_);
+    if (trigger_ && MonotonicNs() >= trigger_not_before_ns_) trigger = std::move(trigger_);
   }
   if (trigger) trigger->Fire();
   Send(new Event{Event::Kind::kWaiting});

@@ -11,7 +11,7 @@
 
 #include "../common/async.h"
 #include "limits.h"
-#include "monotonic.h"
+#include "../common/monotonic.h"
 
 namespace understudy {
 namespace {
@@ -233,14 +233,14 @@ void PlugHold::Close(Ending ending) {
 // What is held leaves, then nothing comes in any more, then the last has left the IFB: so that nothing that
 // goes straight to the bridge afterwards can overtake it.
 void PlugHold::DrainForGoodLocked() {
-  const uint64_t deadline_ns = MonotonicNow() + kPlugDrainMsMax * kNsPerMs;
+  const uint64_t deadline_ns = MonotonicNs() + kPlugDrainMsMax * kNsPerMs;
   const auto is_empty = [this] {
     const auto stats = path_.Read();
     return !stats || stats->queued_frames == 0;
   };
   const auto wait_for = [deadline_ns](auto condition) {
     while (!condition()) {
-      if (MonotonicNow() > deadline_ns) return false;
+      if (MonotonicNs() > deadline_ns) return false;
       SleepMs(kPlugDrainLookMs);
     }
     return true;

@@ -12,7 +12,7 @@
 #include "../common/async.h"
 #include "../common/worker_pool.h"
 #include "limits.h"
-#include "monotonic.h"
+#include "../common/monotonic.h"
 #include "plug_hold.h"
 
 namespace understudy {
@@ -82,7 +82,7 @@ void PlugHold::RearmPacketsLocked() {
 void PlugHold::TellWaitingLocked() {
   if (waiting_told_) return;
   waiting_told_ = true;
-  if (open_oldest_ns_ == 0) open_oldest_ns_ = MonotonicNow();
+  if (open_oldest_ns_ == 0) open_oldest_ns_ = MonotonicNs();
   events_->Waiting();
 }
 
@@ -200,7 +200,7 @@ void PlugHold::StartReleasesLocked() {
       events_->Released(wanted.id, 0);  // an idle guest costs no command
       continue;
     }
-    const uint64_t now_ns = MonotonicNow();
+    const uint64_t now_ns = MonotonicNs();
     leaving_ = Leaving{batch, wanted.id, now_ns, now_ns, totals_.now().bytes_left};
     AccountLocked(path_.Command(TCQ_PLUG_RELEASE_ONE));
     // A few frames leave inside the command itself.
@@ -213,7 +213,7 @@ void PlugHold::FollowLeavingLocked() {
   const auto stats = path_.Read();
   if (!stats) throw SyscallError("plug", ENOENT, options_.ifb);
   AccountLocked(*stats);
-  const uint64_t now_ns = MonotonicNow();
+  const uint64_t now_ns = MonotonicNs();
   const bool moves = stats->bytes_left != leaving_->bytes_left;
   const bool enough = stats->bytes_left >= leaving_->batch.end_bytes && (leaving_->batch.exact || !moves);
   if (enough || stats->queued_frames == 0) {
@@ -242,7 +242,7 @@ void PlugHold::FinishLeavingLocked(uint64_t frames) {
 
 void PlugHold::LookLocked() {
   if (passing_ || (!waiting_told_ && totals_.now().queued_frames == 0)) return;
-  const uint64_t now_ns = MonotonicNow();
+  const uint64_t now_ns = MonotonicNs();
   if (now_ns - looked_ns_ < kPlugLookMs * kNsPerMs) return;
   looked_ns_ = now_ns;
   const auto stats = path_.Read();

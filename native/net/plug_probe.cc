@@ -11,7 +11,7 @@
 
 #include "../common/async.h"
 #include "limits.h"
-#include "monotonic.h"
+#include "../common/monotonic.h"
 #include "plug_path.h"
 #include "tap_device.h"
 
@@ -27,11 +27,11 @@ constexpr std::array<uint8_t, kVnetHeaderBytes + 60> kFrame = [] {
 }();
 
 void WaitForQueued(PlugPath& path, uint32_t frames) {
-  const uint64_t deadline_ns = MonotonicNow() + kPlugProbeMsMax * kNsPerMs;
+  const uint64_t deadline_ns = MonotonicNs() + kPlugProbeMsMax * kNsPerMs;
   for (;;) {
     const auto stats = path.Read();
     if (stats && stats->queued_frames == frames) return;
-    if (MonotonicNow() > deadline_ns) {
+    if (MonotonicNs() > deadline_ns) {
       throw SyscallError("plug", EPROTO, frames == 0 ? "a released packet did not leave" : "a packet was not held");
     }
     SleepMs(1);

@@ -13,7 +13,7 @@
 
 #include "../common/async.h"
 #include "limits.h"
-#include "monotonic.h"
+#include "../common/monotonic.h"
 
 namespace understudy {
 namespace {
@@ -113,7 +113,7 @@ void TapHolder::Run() {
 
 bool TapHolder::Passes() {
   std::lock_guard lock(mutex_);
-  return PassesLocked(MonotonicNow());
+  return PassesLocked(MonotonicNs());
 }
 
 TapHolder::Written TapHolder::Forward() {
@@ -299,7 +299,7 @@ void TapHolder::StoreLocked(size_t length) {
   }
   const uint8_t* frame = arena_.Reserve();
   addresses_.Learn(frame + kVnetHeaderBytes, length - kVnetHeaderBytes);
-  const uint64_t now_ns = MonotonicNow();
+  const uint64_t now_ns = MonotonicNs();
   arena_.Commit(length, open_epoch_, now_ns);
   newest_epoch_ = open_epoch_;
   totals_.held_packets_max = std::max<uint64_t>(totals_.held_packets_max, arena_.frames());
@@ -325,7 +325,7 @@ bool TapHolder::PassesLocked(uint64_t now_ns) const {
 bool TapHolder::MayLeaveLocked(const Frame& frame) const {
   if (unheld_) return false;
   if (frame.epoch < releasable_end_ || passing_) return true;
-  return pass_until_ns_ != 0 && MonotonicNow() < pass_until_ns_;
+  return pass_until_ns_ != 0 && MonotonicNs() < pass_until_ns_;
 }
 
 TapHolder::Written TapHolder::WriteSome() {

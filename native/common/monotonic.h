@@ -1,4 +1,4 @@
-// CLOCK_MONOTONIC in nanoseconds, as everything of native/net counts time.
+// CLOCK_MONOTONIC in nanoseconds: how everything native counts time.
 #pragma once
 
 #include <time.h>
@@ -9,7 +9,7 @@ namespace understudy {
 
 inline constexpr uint64_t kNsPerMs = 1'000'000;
 
-inline uint64_t MonotonicNow() {
+inline uint64_t MonotonicNs() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
