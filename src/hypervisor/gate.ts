@@ -77,6 +77,7 @@ const SAVE_COMMAND = 'xen-save-devices-state';
 /** `live: false` always: the default would inactivate the disks of a stopped guest. */
 const saveArguments = (filename: string) => ({ filename, live: false });
 
+/** @throws HYP_GATE_FAILED when QEMU refuses, HYP_MONITOR_TIMED_OUT */
 export async function saveDeviceState(
   domain: ProtectedDomain,
   filename: string,
