@@ -6,8 +6,9 @@
  *
  * With one exception. Two packets may be swapped on their way, held or not: by a guest with several processors
  * when one that waited for a neighbour's address is overtaken by the next (neigh_update() in the kernel's
- * net/core/neighbour.c), by hosts likewise (each processor has its own backlog). Such a packet fills a gap,
- * once, and comes within milliseconds. A resumed guest repeats itself, and is never so fast.
+ * net/core/neighbour.c; the very first packet can be that one), by hosts likewise (each processor has its own
+ * backlog). Such a packet fills a gap, once and soon. A guest that went back repeats what was heard, the
+ * greatest counter at least, and that fills none.
  */
 import { LATE_PACKETS_MAX, LATE_WITHIN_MS } from './limits.js';
 
@@ -59,6 +60,7 @@ export class BeaconLog {
   /** Skipped counters that may still come, with the time of the packet that skipped them; oldest first. */
   readonly #skipped = new Map<bigint, bigint>();
   #greatestAtNs = 0n;
+  #firstCounter = 0n;
 
   receive(payload: Buffer, arrivalNs: bigint): void {
     const seen = this.#report;
@@ -69,14 +71,16 @@ export class BeaconLog {
     const counter = payload.readBigUInt64LE(0);
     this.#noteSilence(arrivalNs);
     if (counter > seen.lastCounter) {
-      // The first packet seen is where counting starts, whatever came before.
-      if (seen.packets > 0) this.#skip(seen.lastCounter + 1n, counter, arrivalNs);
+      const skipped = this.#skip(seen.lastCounter + 1n, counter, arrivalNs);
+      // The first packet heard is where counting starts: what came before it need not come.
+      if (seen.packets > 0) seen.missing += skipped;
+      else this.#firstCounter = counter;
       seen.lastCounter = counter;
       seen.lastUptimeNs = payload.readBigUInt64LE(8);
       this.#greatestAtNs = arrivalNs;
     } else if (this.#isLate(counter, arrivalNs)) {
       seen.late += 1;
-      seen.missing -= 1n;
+      if (counter > this.#firstCounter) seen.missing -= 1n;
     } else {
       seen.forgotten += 1;
       const sinceNs = arrivalNs - this.#greatestAtNs;
@@ -90,8 +94,8 @@ export class BeaconLog {
     return { ...this.#report };
   }
 
-  #skip(from: bigint, to: bigint, arrivalNs: bigint): void {
-    this.#report.missing += to - from;
+  /** Remembers the counters from `from` up to, not including, `to`; returns how many they are. */
+  #skip(from: bigint, to: bigint, arrivalNs: bigint): bigint {
     const room = BigInt(LATE_PACKETS_MAX);
     for (let counter = to - from > room ? to - room : from; counter < to; counter += 1n) {
       this.#skipped.set(counter, arrivalNs);
@@ -100,6 +104,7 @@ export class BeaconLog {
       if (this.#skipped.size <= LATE_PACKETS_MAX) break;
       this.#skipped.delete(oldest);
     }
+    return to - from;
   }
 
   #isLate(counter: bigint, arrivalNs: bigint): boolean {

@@ -27,8 +27,8 @@ export const ASK_TIMEOUT_MS = 10_000;
 export const STAMPS_MAX = 2_000_000;
 /** The listener looks through what waits in milliseconds; the cores may be shared. */
 export const LISTENER_TIMEOUT_MS = 10_000;
-/** A backlog of received packets is emptied within a tick or two of a busy processor; a takeover takes 50 ms. */
-export const LATE_WITHIN_MS = 20;
+/** A backlog of received packets is emptied within a tick or two, or when a taken processor is given back. */
+export const LATE_WITHIN_MS = 100;
 /** Skipped counters that may still come: a beacon sends one a millisecond. */
 export const LATE_PACKETS_MAX = 64;
 /** Interface names have 15 characters and socket paths 107; both carry the prefix. */

@@ -12,6 +12,7 @@ import {
   destroyEverywhere,
   diskChecksAdvance,
   killQemu,
+  nothingForgotten,
   waitTakeover,
 } from './lab-steps.js';
 
@@ -93,8 +94,7 @@ export async function goThroughKills(scene: Scene, story: Kills): Promise<void> 
     expect(disks.mismatches, said).toBe(0n);
     expect(memory.mismatches, said).toBe(0n);
     expect(status.takeover?.diskEpoch, said).toBe(status.takeover?.epoch);
-    const { forgotten, missing } = await witness.beacon();
-    expect(forgotten, `${said}: ${missing} packets missing`).toBe(0);
+    await nothingForgotten(witness, said);
     if (what === 'host') await pair.bootHost(from);
     from = to;
   }

@@ -8,7 +8,13 @@ import { HostPair } from '../../src/lab/host-pair.js';
 import { Lab } from '../../src/lab/lab.js';
 import type { GuestRecord } from '../../src/lab/state.js';
 import { Witness } from '../../src/lab/witness.js';
-import { destroyEverywhere, eventually, labPrefix, waitTakeover } from './lab-steps.js';
+import {
+  destroyEverywhere,
+  eventually,
+  labPrefix,
+  nothingForgotten,
+  waitTakeover,
+} from './lab-steps.js';
 
 const PREFIX = labPrefix('fa');
 /** Long enough for a hundred beacons. */
@@ -37,7 +43,7 @@ describe('a protected domain', () => {
     });
   });
   afterEach(async () => {
-    expect(await witness.beacon()).toMatchObject({ forgotten: 0 });
+    await nothingForgotten(witness);
     await witness.close();
     await destroyEverywhere(lab, guest.name);
   });

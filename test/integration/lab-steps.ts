@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { DomainStatus } from '../../src/agent/status.js';
+import type { BeaconReport } from '../../src/lab/beacon-log.js';
 import type { HostPair } from '../../src/lab/host-pair.js';
 import type { Lab } from '../../src/lab/lab.js';
 import type { HostName } from '../../src/lab/layout.js';
@@ -70,6 +71,19 @@ export async function checksAdvance(witness: Witness, ip: string): Promise<Memst
     if (!done) throw new Error(`${ip} verifies too slowly`);
   });
   return now;
+}
+
+/** Output commit: nothing that the outside was told is unknown to the guest. Returns what was heard. */
+export async function nothingForgotten(witness: Witness, said = ''): Promise<BeaconReport> {
+  const heard = await witness.beacon();
+  const { forgotten, firstForgotten: first, packets, missing, late } = heard;
+  const which =
+    first === undefined
+      ? ''
+      : `${first.counter} came ${first.sinceNs} ns after ${first.greatest}, the greatest`;
+  const counts = `${packets} packets, ${missing} missing, ${late} late`;
+  expect(forgotten, `${said} ${which}; ${counts}`).toBe(0);
+  return heard;
 }
 
 /** 64 MiB of stamped pages. */

@@ -38,11 +38,35 @@ describe('BeaconLog', () => {
     },
     {
       name: 'a step back',
-      counters: [8n, 6n, 7n, 9n],
-      packets: 4,
+      counters: [5n, 6n, 7n, 8n, 6n, 7n, 8n, 9n],
+      packets: 8,
       last: 9n,
       missing: 0n,
-      forgotten: 2,
+      forgotten: 3,
+    },
+    {
+      name: 'a step back to before a gap',
+      counters: [5n, 8n, 6n, 7n, 8n, 9n],
+      packets: 6,
+      last: 9n,
+      missing: 0n,
+      forgotten: 1,
+    },
+    {
+      name: 'the first one, overtaken by the second',
+      counters: [2n, 1n, 3n],
+      packets: 3,
+      last: 3n,
+      missing: 0n,
+      forgotten: 0,
+    },
+    {
+      name: 'the first one twice',
+      counters: [1n, 1n, 2n],
+      packets: 3,
+      last: 2n,
+      missing: 0n,
+      forgotten: 1,
     },
     {
       name: 'two that were swapped on the way',
@@ -68,13 +92,13 @@ describe('BeaconLog', () => {
     const log = new BeaconLog();
     log.receive(packet(5n), 0n);
     log.receive(packet(9n), 1_000_000n);
-    log.receive(packet(8n), 21_000_000n);
-    log.receive(packet(7n), 21_000_001n);
+    log.receive(packet(8n), 101_000_000n);
+    log.receive(packet(7n), 101_000_001n);
     expect(log.report()).toMatchObject({ late: 1, forgotten: 1, missing: 2n });
     expect(log.report().firstForgotten).toEqual({
       counter: 7n,
       greatest: 9n,
-      sinceNs: 20_000_001n,
+      sinceNs: 100_000_001n,
     });
   });
 
