@@ -189,16 +189,16 @@ export interface NativeCapture {
   dirtyPages: number;
   dirtyRanges: number;
   stagedBytes: number;
-  /** From the call to the gate's first byte. */
+  /** From the call to QEMU's opening of the gate. */
   gateUs: number;
   boundaryUs: number;
   scanUs: number;
   copyUs: number;
   /** From the end of our work to the gate's end of file: QEMU writing the rest of the device state. */
   drainUs: number;
-  /** From the gate's first byte to its end of file. */
+  /** From the gate's opening to its end of file. */
   pauseUs: number;
-  /** CLOCK_MONOTONIC of the gate's first byte, ns. */
+  /** CLOCK_MONOTONIC of the gate's opening, ns. */
   pausedAtNs: bigint;
   /** What came through the gate; empty while `partial`. */
   deviceState: Buffer;
@@ -216,13 +216,20 @@ export interface NativeEncoded {
   done: boolean;
 }
 
+/** The first chunk of a staged capture, ready while the guest still stands: QEMU is still saving then. */
+export interface NativeAhead {
+  into: Buffer;
+  /** As `encodeInto` would return. Not called when staging was too small, nor when it failed before; the drain may fail after it. */
+  onEncoded: (encoded: NativeEncoded) => void;
+}
+
 export interface NativeGuestMemory {
   readonly pageBytes: number;
   /** Sum of the ranges. */
   readonly ramBytes: number;
   /**
-   * The critical section, on its own thread: wait (at most `firstByteTimeoutMs`) for the
-   * gate's first byte, tell every boundary that `epoch` has closed, scan + re-protect,
+   * The critical section, on its own thread: wait (at most `openTimeoutMs`) for the
+   * QEMU to open the gate, tell every boundary that `epoch` has closed, scan + re-protect,
    * copy into staging (`copy: 'staged'`) or only remember the ranges (`copy: 'live'`, used by
    * sync: they are read later while the guest runs, which is exact because a page that
    * changes after the pause is reported by the next scan), drain the gate to end of file
@@ -235,9 +242,10 @@ export interface NativeGuestMemory {
     epoch: number;
     copy: 'staged' | 'live';
     boundaries: readonly NativeBoundary[];
-    firstByteTimeoutMs: number;
+    openTimeoutMs: number;
     drainTimeoutMs: number;
     deviceStateBytesMax: number;
+    ahead?: NativeAhead;
   }): Promise<NativeCapture>;
   /** Goes on after `partial`: same gate, same options. */
   captureRest(): Promise<NativeCapture>;

@@ -2,7 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -20,6 +20,10 @@ std::string DescriptorPath(int fd) {
 int RemainingMs(uint64_t deadline_ns) {
   const uint64_t now = MonotonicNs();
   return now >= deadline_ns ? 0 : static_cast<int>((deadline_ns - now + 999'999) / 1'000'000);
+}
+
+CodedError LeftWithoutAByte() {
+  return CodedError("GATE_CLOSED", "QEMU closed the pause gate without a byte: its command failed");
 }
 
 [[noreturn]] void Cancelled() {
@@ -46,6 +50,8 @@ Gate::Gate(const std::optional<Fifo>& fifo) {
         throw SyscallError("chown", errno, path_);
       }
       read_ = OpenFile(path_.c_str(), O_RDONLY | O_NONBLOCK);
+      // A FIFO reports no hang-up before its first writer has left; a pipe does from the start.
+      const UniqueFd first_writer = OpenFile(path_.c_str(), O_WRONLY | O_NONBLOCK);
     } catch (...) {
       Close();
       throw;
@@ -66,7 +72,7 @@ Gate::Gate(const std::optional<Fifo>& fifo) {
 
 void Gate::Close() {
   if (read_) {
-    // A writer that comes and goes: a capture still waiting for its first byte sees GATE_CLOSED.
+    // A writer that comes and goes: a capture still waiting sees GATE_CLOSED.
     UniqueFd farewell(open(DescriptorPath(read_.get()).c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
   }
   read_.Reset();
@@ -87,72 +93,90 @@ GatePassage::~GatePassage() {
   (void)fcntl(fd_.get(), F_SETPIPE_SZ, kGatePipeBytesMin);
 }
 
-// A pipe without a writer reports a hang-up for ever, so poll(2) would spin until QEMU opens it.
-// Edge-triggered epoll reports changes only: the stale hang-up is taken once, and the next one
-// means that a writer came and went.
-void GatePassage::WaitFirstByte(int timeout_ms) {
-  UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll) throw SyscallError("epoll_create1", errno);
-  epoll_event gate{.events = EPOLLIN | EPOLLET, .data = {.fd = fd_.get()}};
-  epoll_event cancel{.events = EPOLLIN, .data = {.fd = cancel_fd_}};
-  if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd_.get(), &gate) != 0 ||
-      epoll_ctl(epoll.get(), EPOLL_CTL_ADD, cancel_fd_, &cancel) != 0) {
-    throw SyscallError("epoll_ctl", errno);
-  }
+OpenWatch::OpenWatch() : inotify_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
+  if (!inotify_) throw SyscallError("inotify_init1", errno);
+}
+
+void OpenWatch::Begin(int fd) const {
+  TakeEvents();
+  // Once more for the same pipe is the same watch; it goes with the pipe.
+  if (inotify_add_watch(inotify_.get(), DescriptorPath(fd).c_str(), IN_OPEN) < 0)
+    throw SyscallError("inotify_add_watch", errno, "gate");
+}
+
+void OpenWatch::TakeEvents() const {
+  alignas(inotify_event) char events[1024];
+  while (read(inotify_.get(), events, sizeof events) > 0) continue;
+}
+
+// A pipe without a writer reports a hang-up; that it reports none any more wakes nobody who polls (pipe_poll and
+// fifo_open in fs/pipe.c), but the opening itself does (fsnotify_open comes after it).
+void GatePassage::WaitOpened(const OpenWatch& opens, int timeout_ms) {
+  opens.Begin(fd_.get());
   const uint64_t deadline_ns = MonotonicNs() + static_cast<uint64_t>(timeout_ms) * 1'000'000;
-  for (bool stale = true;; stale = false) {
-    epoll_event events[2];
-    const int count = epoll_wait(epoll.get(), events, 2, stale ? 0 : RemainingMs(deadline_ns));
-    if (count < 0 && errno != EINTR) throw SyscallError("epoll_wait", errno);
-    for (int i = 0; i < count; ++i) {
-      if (events[i].data.fd == cancel_fd_) Cancelled();
-      if (events[i].events & EPOLLIN) return;
-      if (!stale)
-        throw CodedError("GATE_CLOSED",
-                         "QEMU closed the pause gate without a byte: its command failed");
-    }
-    if (!stale && MonotonicNs() >= deadline_ns) {
-      throw CodedError("GATE_TIMEOUT", "no byte came through the pause gate within " +
+  for (bool came = false;;) {
+    const short events = Events();
+    if (events & POLLIN || !(events & POLLHUP)) return;
+    if (came) throw LeftWithoutAByte();
+    pollfd waits[] = {{opens.fd(), POLLIN, 0}, {cancel_fd_, POLLIN, 0}};
+    const int ready = poll(waits, 2, RemainingMs(deadline_ns));
+    if (ready < 0 && errno != EINTR) throw SyscallError("poll", errno);
+    if (ready > 0 && waits[1].revents != 0) Cancelled();
+    if (ready > 0) {
+      opens.TakeEvents();
+      came = true;
+    } else if (MonotonicNs() >= deadline_ns) {
+      throw CodedError("GATE_TIMEOUT", "QEMU did not open the pause gate within " +
                                            std::to_string(timeout_ms) + " ms");
     }
   }
 }
 
 void GatePassage::RequireBlocked() const {
-  pollfd gate{fd_.get(), POLLIN, 0};
-  if (poll(&gate, 1, 0) < 0) throw SyscallError("poll", errno, "gate");
-  if (gate.revents & POLLHUP)
-    throw CodedError("GATE_PASSED", "QEMU let the guest run before its pages were copied");
+  const short events = Events();
+  if (!(events & POLLHUP)) return;
+  if (!(events & POLLIN)) throw LeftWithoutAByte();
+  throw CodedError("GATE_PASSED", "QEMU let the guest run before its pages were copied");
 }
 
-void GatePassage::Drain(int timeout_ms, size_t bytes_max, std::vector<uint8_t>& into) {
+short GatePassage::Events() const {
+  pollfd gate{fd_.get(), POLLIN, 0};
+  if (poll(&gate, 1, 0) < 0) throw SyscallError("poll", errno, "gate");
+  return gate.revents;
+}
+
+// A pipe that holds all of it is read when QEMU has closed its end, once: a reader that follows takes the lock of
+// the pipe from the writer, piece by piece, with the guest standing.
+size_t GatePassage::Drain(const DrainOptions& options, std::vector<uint8_t>& into) {
   // Our work is done, QEMU may write as fast as it can. A refusal only costs wake-ups.
-  (void)fcntl(fd_.get(), F_SETPIPE_SZ, kDrainPipeBytes);
-  uint64_t deadline_ns = MonotonicNs() + static_cast<uint64_t>(timeout_ms) * 1'000'000;
-  for (;;) {
-    const size_t held = into.size();
-    into.resize(held + kDrainReadBytes);
-    const ssize_t got = read(fd_.get(), into.data() + held, kDrainReadBytes);
-    const int error = errno;
-    into.resize(held + static_cast<size_t>(std::max<ssize_t>(got, 0)));
-    if (got == 0) return;
-    if (got > 0) {
-      if (into.size() > bytes_max) {
+  const int pipe_bytes = fcntl(fd_.get(), F_SETPIPE_SZ, kDrainPipeBytes);
+  const bool follow = options.expected_bytes == 0 ||
+                      pipe_bytes < 0 || options.expected_bytes * 2 > static_cast<size_t>(pipe_bytes);
+  const uint64_t timeout_ns = static_cast<uint64_t>(options.timeout_ms) * 1'000'000;
+  uint64_t deadline_ns = MonotonicNs() + timeout_ns;
+  for (size_t held = 0;;) {
+    // Without POLLIN only the hang-up ends it, which poll(2) always reports.
+    pollfd waits[] = {{fd_.get(), follow ? short{POLLIN} : short{0}, 0}, {cancel_fd_, POLLIN, 0}};
+    const int wait_ms = follow ? RemainingMs(deadline_ns) : std::min(RemainingMs(deadline_ns), kDrainLookMs);
+    if (poll(waits, 2, wait_ms) < 0 && errno != EINTR) throw SyscallError("poll", errno);
+    if (waits[1].revents != 0) Cancelled();
+    for (;;) {
+      if (into.size() < held + kDrainReadBytes) into.resize(held + kDrainReadBytes);
+      const ssize_t got = read(fd_.get(), into.data() + held, kDrainReadBytes);
+      if (got == 0) return held;
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0 && errno == EAGAIN) break;
+      if (got < 0) throw SyscallError("read", errno, "gate");
+      held += static_cast<size_t>(got);
+      if (held > options.bytes_max) {
         throw CodedError("DEVICE_STATE_TOO_LARGE",
-                         "the device state is larger than " + std::to_string(bytes_max) + " bytes");
+                         "the device state is larger than " + std::to_string(options.bytes_max) + " bytes");
       }
-      deadline_ns = MonotonicNs() + static_cast<uint64_t>(timeout_ms) * 1'000'000;
-      continue;
+      deadline_ns = MonotonicNs() + timeout_ns;
     }
-    if (error == EINTR) continue;
-    if (error != EAGAIN) throw SyscallError("read", error, "gate");
-    pollfd waits[] = {{fd_.get(), POLLIN, 0}, {cancel_fd_, POLLIN, 0}};
-    const int ready = poll(waits, 2, RemainingMs(deadline_ns));
-    if (ready < 0 && errno != EINTR) throw SyscallError("poll", errno);
-    if (ready > 0 && waits[1].revents != 0) Cancelled();
-    if (ready == 0 && MonotonicNs() >= deadline_ns) {
+    if (MonotonicNs() >= deadline_ns) {
       throw CodedError("GATE_TIMEOUT",
-                       "the device state stopped coming for " + std::to_string(timeout_ms) + " ms");
+                       "the device state stopped coming for " + std::to_string(options.timeout_ms) + " ms");
     }
   }
 }

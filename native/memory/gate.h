@@ -36,6 +36,27 @@ class Gate {
   bool unlink_ = false;
 };
 
+// Says that somebody has opened a gate, which poll(2) does not.
+class OpenWatch {
+ public:
+  OpenWatch();
+  // Events of `fd`'s gate, and none from before this call.
+  void Begin(int fd) const;
+  // Readable when it was opened since.
+  int fd() const { return inotify_.get(); }
+  void TakeEvents() const;
+
+ private:
+  UniqueFd inotify_;
+};
+
+struct DrainOptions {
+  int timeout_ms;
+  size_t bytes_max;
+  // About how much will come; 0 when that is not known.
+  size_t expected_bytes;
+};
+
 // One passage of the guest through the gate, seen from the reading end. Holds a duplicate of
 // the descriptor, so that closing the gate meanwhile cannot redirect it to another file.
 class GatePassage {
@@ -48,17 +69,21 @@ class GatePassage {
   GatePassage(const GatePassage&) = delete;
   GatePassage& operator=(const GatePassage&) = delete;
 
-  // Returns when the first byte can be read, without reading it: the guest stands still.
-  // Throws GATE_TIMEOUT, or GATE_CLOSED when QEMU came and left without writing.
-  void WaitFirstByte(int timeout_ms);
-  // Throws GATE_PASSED when QEMU has written everything: it lets the guest run as soon as it has closed its end
-  // (qmp_xen_save_devices_state in migration/savevm.c). If this does not throw, the guest has stood still up to now.
+  // Returns when QEMU has opened the gate: the guest stands still, as it stops first (qmp_xen_save_devices_state
+  // in migration/savevm.c). Its first bytes come later, 32 KiB at once. Throws GATE_TIMEOUT, or GATE_CLOSED when
+  // QEMU came and left without writing.
+  void WaitOpened(const OpenWatch& opens, int timeout_ms);
+  // Throws GATE_PASSED when QEMU has written everything: it lets the guest run as soon as it has closed its end;
+  // GATE_CLOSED when it left without a byte. If this does not throw, the guest has stood still up to now.
   void RequireBlocked() const;
-  // Appends everything up to the end of file. Throws GATE_TIMEOUT after `timeout_ms` without a
-  // byte, DEVICE_STATE_TOO_LARGE past `bytes_max`.
-  void Drain(int timeout_ms, size_t bytes_max, std::vector<uint8_t>& into);
+  // Reads everything up to the end of file to the beginning of `into`, which grows as needed; returns how much. Throws
+  // GATE_TIMEOUT after `timeout_ms` without a byte, DEVICE_STATE_TOO_LARGE past `bytes_max`.
+  size_t Drain(const DrainOptions& options, std::vector<uint8_t>& into);
 
  private:
+  // As of poll(2): POLLIN, POLLHUP.
+  short Events() const;
+
   UniqueFd fd_;
   int cancel_fd_;
 };

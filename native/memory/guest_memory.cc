@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/monotonic.h"
+#include "common/urgent.h"
 #include "memory/digest.h"
 #include "memory/limits.h"
 #include "memory/remote_memory.h"
@@ -39,10 +40,11 @@ GuestMemory::GuestMemory(pid_t pid, RamLayout layout, size_t staging_bytes, unsi
       encoder_(pid, layout_, hashes_) {
   if (!pidfd_) throw SyscallError("pidfd_open", errno);
   written_.reserve(kScanRegionsMax);
-  device_state_.reserve(2 * kDrainReadBytes);
+  device_state_.resize(2 * kDrainReadBytes);
 }
 
 Capture GuestMemory::TakeCapture(const CaptureOptions& options, int cancel_fd) {
+  const Urgent urgent;
   // Only what was encoded to the end may be forgotten.
   if (held_ || !encoder_.done()) Abandon();
   options_ = options;
@@ -53,7 +55,7 @@ Capture GuestMemory::TakeCapture(const CaptureOptions& options, int cancel_fd) {
     const Stopwatch waiting(capture.gate_ns);
     gate_pipe_bytes_ = GatePipeBytes();
     passage.emplace(*options.gate_fd, cancel_fd, gate_pipe_bytes_);
-    passage->WaitFirstByte(options.first_byte_timeout_ms);
+    passage->WaitOpened(opens_, options.open_timeout_ms);
   }
   capture.paused_at_ns = MonotonicNs();
   {
@@ -72,6 +74,7 @@ Capture GuestMemory::TakeCapture(const CaptureOptions& options, int cancel_fd) {
 }
 
 Capture GuestMemory::TakeRest(int cancel_fd) {
+  const Urgent urgent;
   if (!held_) throw CodedError("NOTHING_HELD", "there is no partial capture to go on with");
   if (!encoder_.done())
     throw CodedError("STAGING_NOT_ENCODED",
@@ -122,23 +125,30 @@ void GuestMemory::Copy(Capture& capture) {
 void GuestMemory::Finish(Capture& capture, GatePassage* passage) {
   capture.complete = copied_ == pages_.end();
   // Until it is known again, one page.
-  last_state_bytes_ = 0;
+  const size_t expected_bytes = std::exchange(last_state_bytes_, 0);
   if (passage) passage->RequireBlocked();
   if (!capture.complete) {
     capture.pause_ns = MonotonicNs() - capture.paused_at_ns;
+    // Its buffer is the caller's until this returns, and no longer.
+    options_.ahead.reset();
     held_ = capture;
     return;
   }
+  // Its pipe is not full yet, so QEMU does not wait for this.
+  if (passage && options_.ahead) {
+    const Ahead& ahead = *options_.ahead;
+    ahead.on_encoded(encoder_.Next(ahead.into, ahead.bytes));
+  }
   if (passage) {
     const Stopwatch draining(capture.drain_ns);
-    device_state_.clear();
-    passage->Drain(options_.drain_timeout_ms, options_.device_state_bytes_max, device_state_);
+    last_state_bytes_ = passage->Drain(
+        {options_.drain_timeout_ms, options_.device_state_bytes_max, expected_bytes}, device_state_);
   }
   capture.pause_ns = MonotonicNs() - capture.paused_at_ns;
   // A killed QEMU closes the gate too, and its page tables read as clean.
   RequireAlive();
-  if (passage) capture.device_state = device_state_;
-  last_state_bytes_ = device_state_.size();
+  const auto state_end = device_state_.begin() + static_cast<ptrdiff_t>(last_state_bytes_);
+  capture.device_state.assign(device_state_.begin(), state_end);
 }
 
 // How much QEMU may write while pages are scanned and copied.

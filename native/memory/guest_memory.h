@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,15 +26,23 @@ namespace understudy::memory {
 
 enum class CopyMode { kStaged, kLive };
 
+// Where the first chunk goes while the guest still stands and QEMU is still saving.
+struct Ahead {
+  uint8_t* into = nullptr;
+  size_t bytes = 0;
+  std::function<void(const Encoded&)> on_encoded;
+};
+
 struct CaptureOptions {
   // Absent: the caller has stopped the guest, there is no gate.
   std::optional<int> gate_fd;
   uint64_t epoch = 0;
   CopyMode copy = CopyMode::kStaged;
   std::vector<std::shared_ptr<BoundaryListener>> boundaries;
-  int first_byte_timeout_ms = 0;
+  int open_timeout_ms = 0;
   int drain_timeout_ms = 0;
   size_t device_state_bytes_max = 0;
+  std::optional<Ahead> ahead;
 };
 
 // Durations in nanoseconds.
@@ -84,15 +93,17 @@ class GuestMemory {
   EpochPages pages_;
   Encoder encoder_;
   PageRuns written_;
+  OpenWatch opens_;
+  // Its first `last_state_bytes_` are the last device state (0: not known).
   std::vector<uint8_t> device_state_;
+  size_t last_state_bytes_ = 0;
   // The first scan, and the one after a failed scan, count every page.
   bool count_all_ = true;
   // Copied, or left for live reading, up to here.
   PageCursor copied_;
   CaptureOptions options_;
-  // Of the capture under way; of the last device state (0: not known).
+  // Of the capture under way.
   size_t gate_pipe_bytes_ = kGatePipeBytesMin;
-  size_t last_state_bytes_ = 0;
   // The capture that stands at `partial`.
   std::optional<Capture> held_;
 };

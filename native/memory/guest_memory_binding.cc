@@ -21,6 +21,27 @@ CopyMode CopyModeField(const Napi::Object& options) {
   BadArgument(options.Env(), "copy", "'staged' or 'live'");
 }
 
+Napi::Value EncodedToJs(Napi::Env env, const Encoded& encoded) {
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("bytes", Count(env, encoded.bytes));
+  out.Set("dataPages", Count(env, encoded.data_pages));
+  out.Set("zeroPages", Count(env, encoded.zero_pages));
+  out.Set("unchangedPages", Count(env, encoded.unchanged_pages));
+  out.Set("done", encoded.done);
+  return out;
+}
+
+Ahead ReadAhead(const Napi::Object& from) {
+  const Napi::Buffer<uint8_t> into = BufferArgument(from.Env(), from.Get("into"), "ahead.into");
+  const auto on_encoded = std::make_shared<JsCallback>(from.Get("onEncoded").As<Napi::Function>());
+  const auto tell = [on_encoded](const Encoded& encoded) {
+    on_encoded->Post([encoded](Napi::Env env, const Napi::Function& callback) {
+      callback.Call({EncodedToJs(env, encoded)});
+    });
+  };
+  return {into.Data(), into.Length(), tell};
+}
+
 CaptureOptions ReadCaptureOptions(const Napi::CallbackInfo& info, bool through_gate) {
   const Napi::Object from = ObjectArgument(info.Env(), info[0], "options");
   CaptureOptions options;
@@ -34,9 +55,10 @@ CaptureOptions ReadCaptureOptions(const Napi::CallbackInfo& info, bool through_g
   }
   if (through_gate) {
     options.gate_fd = IntField(from, "gateFd");
-    options.first_byte_timeout_ms = IntField(from, "firstByteTimeoutMs");
+    options.open_timeout_ms = IntField(from, "openTimeoutMs");
     options.drain_timeout_ms = IntField(from, "drainTimeoutMs");
     options.device_state_bytes_max = UintField(from, "deviceStateBytesMax");
+    if (from.Has("ahead")) options.ahead = ReadAhead(ObjectArgument(from.Env(), from.Get("ahead"), "ahead"));
   }
   return options;
 }
@@ -109,7 +131,7 @@ class GuestMemoryObject : public Napi::ObjectWrap<GuestMemoryObject> {
           [&guest, cancel_fd, options = ReadCaptureOptions(info, through_gate)] {
             return guest.TakeCapture(options, cancel_fd);
           },
-          CaptureToJs);
+          CaptureToJs, info[0]);
     });
   }
   Napi::Value TakeCapture(const Napi::CallbackInfo& info) { return StartCapture(info, true); }
@@ -130,16 +152,7 @@ class GuestMemoryObject : public Napi::ObjectWrap<GuestMemoryObject> {
       const auto encode = [&guest, data = into.Data(), bytes = into.Length()] {
         return guest.EncodeInto(data, bytes);
       };
-      const auto to_js = [](Napi::Env env, const Encoded& encoded) -> Napi::Value {
-        Napi::Object out = Napi::Object::New(env);
-        out.Set("bytes", Count(env, encoded.bytes));
-        out.Set("dataPages", Count(env, encoded.data_pages));
-        out.Set("zeroPages", Count(env, encoded.zero_pages));
-        out.Set("unchangedPages", Count(env, encoded.unchanged_pages));
-        out.Set("done", encoded.done);
-        return out;
-      };
-      return Run(encode, to_js, into);
+      return Run(encode, EncodedToJs, into);
     });
   }
 

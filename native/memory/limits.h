@@ -37,6 +37,8 @@ inline constexpr size_t kGatePipeBytesMax = 64 << 10;
 inline constexpr size_t kGatePipePartOfState = 2;
 // While draining: the largest pipe an unprivileged process may have (fs.pipe-max-size).
 inline constexpr int kDrainPipeBytes = 1 << 20;
+// While QEMU is expected to fit the pipe: how often it is looked whether it does.
+inline constexpr int kDrainLookMs = 20;
 // One read while draining; the whole device state of a usual guest.
 inline constexpr size_t kDrainReadBytes = 256 << 10;
 // Ptrace injection ends or is undone within this time.

@@ -17,7 +17,7 @@ export interface EpochReport {
   /** How many epochs it is made of: the newest. */
   epochs: number;
   phases: Record<Phase, Spread>;
-  /** First byte of the gate to the guest running again. */
+  /** From the gate’s opening to the guest running again. */
   pause: Spread;
   /** Decision to release: the phases, and what lies between them. */
   total: Spread;

@@ -1,16 +1,16 @@
 /** One pause, whatever its source: closes the epoch, captures, ships with the guest paused when staging is too small. */
 
 import type { PausedCapture as PauseResult, PauseSource } from '../hypervisor/pause-source.js';
-import type { NativeBoundary, NativeCapture, NativeGuestMemory } from '../native.js';
+import type { NativeAhead, NativeBoundary, NativeCapture, NativeGuestMemory } from '../native.js';
 import { DEVICE_STATE_BYTES_MAX } from '../wire/limits.js';
-import { PAUSE_DRAIN_TIMEOUT_MS, PAUSE_FIRST_BYTE_TIMEOUT_MS } from './limits.js';
+import { PAUSE_DRAIN_TIMEOUT_MS, PAUSE_OPEN_TIMEOUT_MS } from './limits.js';
 
 export interface CaptureRequest {
   epoch: number;
   copy: 'staged' | 'live';
   boundaries: readonly NativeBoundary[];
-  /** Called when the capture is under way on its thread; what is asked of that thread now comes right behind it. */
-  onCapturing?: () => void;
+  /** Gets the first chunk while the guest still stands, if the pause goes through a gate and staging is large enough. */
+  ahead?: NativeAhead | undefined;
   /** Called, guest paused, each time staging is full; must have encoded everything when it resolves. */
   onStagingFull: () => Promise<void>;
 }
@@ -26,22 +26,22 @@ export async function captureEpoch(
   request: CaptureRequest,
 ): Promise<PausedCapture> {
   let shippedPaused = false;
-  const { epoch, copy, boundaries } = request;
+  const { epoch, copy, boundaries, ahead } = request;
   const result = await pause.pauseAndCapture(async ({ gateFd }) => {
-    const capturing =
+    const first =
       gateFd === undefined
-        ? memory.captureStopped({ epoch, copy, boundaries })
-        : memory.capture({
+        ? await memory.captureStopped({ epoch, copy, boundaries })
+        : await memory.capture({
             gateFd,
             epoch,
             copy,
             boundaries,
-            firstByteTimeoutMs: PAUSE_FIRST_BYTE_TIMEOUT_MS,
+            openTimeoutMs: PAUSE_OPEN_TIMEOUT_MS,
             drainTimeoutMs: PAUSE_DRAIN_TIMEOUT_MS,
             deviceStateBytesMax: DEVICE_STATE_BYTES_MAX,
+            ...(ahead === undefined ? {} : { ahead }),
           });
-    request.onCapturing?.();
-    const parts = [await capturing];
+    const parts = [first];
     while (parts.at(-1)?.status === 'partial') {
       shippedPaused = true;
       await request.onStagingFull();

@@ -3,8 +3,8 @@
 /** Staging on the primary: what one pause may copy before the epoch is shipped with the guest paused. */
 export const STAGING_BYTES_DEFAULT = 256 * 1024 * 1024;
 
-/** How long the first byte of the device state may take; QEMU drains and flushes disks before it. */
-export const PAUSE_FIRST_BYTE_TIMEOUT_MS = 5_000;
+/** How long QEMU may take to open the gate; it drains and flushes disks before it. */
+export const PAUSE_OPEN_TIMEOUT_MS = 5_000;
 
 /** Longest time without progress while the gate drains before it is closed, which resumes the guest. */
 export const PAUSE_DRAIN_TIMEOUT_MS = 2_000;

@@ -230,7 +230,7 @@ export class EpochLoop {
 
   /**
    * A pause that fails took nothing from the guest, and native code carries its pages into the
-   * next capture; only when a part of it was shipped already (staging full) is the replica unclear.
+   * next capture. What was shipped of it is thrown away by the backup when the next epoch comes.
    */
   async #pause(
     epoch: number,
@@ -244,7 +244,7 @@ export class EpochLoop {
         epoch,
         copy: 'staged',
         boundaries: this.#boundaries,
-        ...(this.#drops(epoch) ? {} : { onCapturing: () => shipper.encodeAhead() }),
+        ahead: this.#drops(epoch) ? undefined : shipper.ahead('chunk', epoch, totals, { hasher }),
         onStagingFull: () => {
           this.#limitSilence();
           return shipper.ship('chunk', epoch, totals, { hasher });
@@ -254,11 +254,10 @@ export class EpochLoop {
       checkDeviceState(paused.deviceState);
       return paused;
     } catch (cause) {
-      await shipper.forget();
       if (captured) memory.abandon();
       this.#pauseFailures += 1;
       onPauseFailed(cause as Error, this.#pauseFailures);
-      if (totals.chunks > 0 || this.#pauseFailures >= PAUSE_FAILURES_MAX) {
+      if (this.#pauseFailures >= PAUSE_FAILURES_MAX) {
         throw epochError('EPOCH_PAUSE_FAILED', messageOf(cause), { epoch, cause });
       }
       return undefined;

@@ -135,13 +135,16 @@ export class ReplicaReceiver {
   }
 
   #incompleteOf(epoch: number): Incomplete {
-    const after = this.#committed?.epoch ?? 0;
-    // Numbers may be skipped (a pause that failed uses one up) but never come back or mix.
-    if (epoch <= after || (this.#incomplete !== undefined && epoch !== this.#incomplete.epoch)) {
-      const staged = this.#incomplete === undefined ? '' : `, ${this.#incomplete.epoch} is staged`;
-      const message = `a part of epoch ${epoch} came; ${after} is committed${staged}`;
+    const committed = this.#committed?.epoch ?? 0;
+    const staged = this.#incomplete?.epoch;
+    // Numbers may be skipped (a pause that failed uses one up) but never come back.
+    if (epoch <= committed || (staged !== undefined && epoch < staged)) {
+      const also = staged === undefined ? '' : `, ${staged} is staged`;
+      const message = `a part of epoch ${epoch} came; ${committed} is committed${also}`;
       throw epochError('EPOCH_OUT_OF_ORDER', message, { epoch });
     }
+    // Its pause failed: all of its pages come again with this one.
+    if (staged !== undefined && epoch > staged) this.discardIncomplete();
     this.#incomplete ??= {
       epoch,
       chunks: [],

@@ -3,7 +3,7 @@
  *
  * A fixed set of frame buffers is reused; one is taken again only when the kernel has its bytes.
  */
-import type { NativeEncoded, NativeGuestMemory, NativeHasher } from '../native.js';
+import type { NativeAhead, NativeEncoded, NativeGuestMemory, NativeHasher } from '../native.js';
 import type { FrameChannel } from '../wire/channel.js';
 import { FRAME_HEADER_BYTES } from '../wire/limits.js';
 import { SHIP_CHUNK_BYTES, SHIP_FRAMES } from './limits.js';
@@ -33,6 +33,13 @@ export function nothingShipped(): Shipped {
   return { chunks: 0, bytes: 0, dataPages: 0, zeroPages: 0, unchangedPages: 0, encodeMs: 0 };
 }
 
+type ShippedType = 'syncChunk' | 'chunk';
+
+interface Chunk {
+  frame: ShipFrame;
+  encoded: NativeEncoded;
+}
+
 interface ShipFrame {
   readonly buffer: Buffer;
   /** The kernel has its bytes. */
@@ -45,7 +52,8 @@ export class Shipper {
     sent: Promise.resolve(),
   }));
   #next = 0;
-  #ahead: Promise<{ frame: ShipFrame; encoded: NativeEncoded }> | undefined;
+  /** What the capture brought of the epoch under way is all there was. */
+  #aheadWasAll = false;
 
   constructor(
     private readonly memory: NativeGuestMemory,
@@ -54,19 +62,17 @@ export class Shipper {
   ) {}
 
   /**
-   * Asks for the first chunk of a capture that is still under way: the thread that captures encodes it
-   * right behind, without a trip through here. Met by `ship` or `forget`.
+   * For the capture that comes next: its first chunk is sent while the guest still stands. `ship` sends the rest;
+   * when the capture fails, what was sent is of an epoch that will never be whole. Call when the last epoch is committed.
    */
-  encodeAhead(): void {
-    this.#ahead = this.#encode(SHIP_CHUNK_BYTES);
-    this.#ahead.catch(() => undefined);
-  }
-
-  /** The capture failed: what was encoded ahead, if anything, is carried into the next by native code. */
-  async forget(): Promise<void> {
-    const ahead = this.#ahead;
-    this.#ahead = undefined;
-    await ahead?.catch(() => undefined);
+  ahead(type: ShippedType, epoch: number, totals: Shipped, options: ShipOptions): NativeAhead {
+    this.#aheadWasAll = false;
+    const frame = this.#nextFrame();
+    const onEncoded = (encoded: NativeEncoded): void => {
+      this.#aheadWasAll = encoded.done;
+      this.#send({ type, epoch }, { frame, encoded }, totals, options);
+    };
+    return { into: roomOf(frame, SHIP_CHUNK_BYTES), onEncoded };
   }
 
   /**
@@ -74,44 +80,63 @@ export class Shipper {
    * the socket (not yet acknowledged).
    */
   async ship(
-    type: 'syncChunk' | 'chunk',
+    type: ShippedType,
     epoch: number,
     totals: Shipped,
     options: ShipOptions = {},
   ): Promise<void> {
+    const wasAll = this.#aheadWasAll;
+    this.#aheadWasAll = false;
+    if (wasAll) return;
     const chunkBytes = options.dropChunk === undefined ? SHIP_CHUNK_BYTES : DROPPED_CHUNK_BYTES;
     const startedAtMs = performance.now();
-    let encoding = this.#ahead ?? this.#encode(chunkBytes);
-    this.#ahead = undefined;
+    let encoding = this.#encode(chunkBytes);
     for (let number = 0; ; number += 1) {
       const { frame, encoded } = await encoding;
       if (number === 0) totals.encodeMs += performance.now() - startedAtMs;
       // On its own thread, while this one is sent.
       if (!encoded.done) encoding = this.#encode(chunkBytes);
-      totals.dataPages += encoded.dataPages;
-      totals.zeroPages += encoded.zeroPages;
-      totals.unchangedPages += encoded.unchangedPages;
-      if (encoded.bytes > 0 && number !== options.dropChunk) {
-        const bytes = frame.buffer.subarray(0, FRAME_HEADER_BYTES + encoded.bytes);
-        options.hasher?.update(bytes.subarray(FRAME_HEADER_BYTES));
-        totals.chunks += 1;
-        totals.bytes += encoded.bytes;
-        frame.sent = this.channel.sendInPlace({ type, epoch, term: this.term }, bytes);
-        // A failed send is met at the next use of the frame or as the channel's end; never lost.
-        frame.sent.catch(() => undefined);
-        options.onChunk?.(totals);
-      }
+      const dropped = number === options.dropChunk;
+      this.#send({ type, epoch }, { frame, encoded, dropped }, totals, options);
       if (encoded.done) return;
     }
   }
 
+  #send(
+    header: { type: ShippedType; epoch: number },
+    { frame, encoded, dropped = false }: Chunk & { dropped?: boolean },
+    totals: Shipped,
+    { hasher, onChunk }: ShipOptions,
+  ): void {
+    totals.dataPages += encoded.dataPages;
+    totals.zeroPages += encoded.zeroPages;
+    totals.unchangedPages += encoded.unchangedPages;
+    if (encoded.bytes === 0 || dropped) return;
+    const bytes = frame.buffer.subarray(0, FRAME_HEADER_BYTES + encoded.bytes);
+    hasher?.update(bytes.subarray(FRAME_HEADER_BYTES));
+    totals.chunks += 1;
+    totals.bytes += encoded.bytes;
+    frame.sent = this.channel.sendInPlace({ ...header, term: this.term }, bytes);
+    // A failed send is met at the next use of the frame or as the channel's end; never lost.
+    frame.sent.catch(() => undefined);
+    onChunk?.(totals);
+  }
+
   /** Encodes the next chunk into the next frame, once that is free. */
-  async #encode(chunkBytes: number): Promise<{ frame: ShipFrame; encoded: NativeEncoded }> {
+  async #encode(chunkBytes: number): Promise<Chunk> {
+    const frame = this.#nextFrame();
+    await frame.sent;
+    return { frame, encoded: await this.memory.encodeInto(roomOf(frame, chunkBytes)) };
+  }
+
+  #nextFrame(): ShipFrame {
     const frame = this.#frames[this.#next];
     if (frame === undefined) throw new RangeError('no ship frame');
     this.#next = (this.#next + 1) % SHIP_FRAMES;
-    await frame.sent;
-    const room = frame.buffer.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + chunkBytes);
-    return { frame, encoded: await this.memory.encodeInto(room) };
+    return frame;
   }
+}
+
+function roomOf({ buffer }: ShipFrame, chunkBytes: number): Buffer {
+  return buffer.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + chunkBytes);
 }

@@ -1,8 +1,8 @@
 /**
  * The pause gate: one monitor command that is pause, save and resume.
  *
- * QEMU stops the guest, then writes its device state into a pipe of ours that holds less than it. The
- * first readable byte means "the guest stands still"; QEMU resumes it when the last byte is
+ * QEMU stops the guest, then opens a pipe of ours, which holds less than its device state, and writes into it. The
+ * opening means "the guest stands still"; QEMU resumes it when the last byte is
  * drained. Closing the gate at any time, also by dying, makes QEMU's write fail and the guest
  * go on. The guest's fate therefore never depends on our staying alive.
  */

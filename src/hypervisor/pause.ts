@@ -45,7 +45,7 @@ async function opens(gate: GatePause, memory: NativeGuestMemory): Promise<boolea
         epoch: 0,
         copy: 'live',
         boundaries: [],
-        firstByteTimeoutMs: PROBE_TIMEOUT_MS,
+        openTimeoutMs: PROBE_TIMEOUT_MS,
         drainTimeoutMs: PROBE_TIMEOUT_MS,
         deviceStateBytesMax: DEVICE_STATE_BYTES_MAX,
       });

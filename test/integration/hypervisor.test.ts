@@ -74,7 +74,7 @@ function capture(memory: NativeGuestMemory, epoch: number, copy: 'staged' | 'liv
       : memory.capture({
           ...options,
           gateFd,
-          firstByteTimeoutMs: 5_000,
+          openTimeoutMs: 5_000,
           drainTimeoutMs: 5_000,
           deviceStateBytesMax: CHUNK_BYTES,
         });

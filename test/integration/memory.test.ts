@@ -65,7 +65,7 @@ describe('one guest, captured epoch by epoch', () => {
         epoch,
         copy,
         boundaries: [],
-        firstByteTimeoutMs: 5000,
+        openTimeoutMs: 5000,
         drainTimeoutMs: 5000,
         deviceStateBytesMax: 8 << 20,
       }),
@@ -126,7 +126,7 @@ describe('one guest, captured epoch by epoch', () => {
       epoch: 2,
       copy: 'staged',
       boundaries: [],
-      firstByteTimeoutMs: 5000,
+      openTimeoutMs: 5000,
       drainTimeoutMs: 5000,
       deviceStateBytesMax: 8 << 20,
     });
@@ -164,7 +164,7 @@ test('the guest runs on when our process is killed in mid-pause', async () => {
     console.log(gate.path);
     const capture = await memory.capture({
       gateFd: gate.readFd, epoch: 1, copy: 'staged', boundaries: [],
-      firstByteTimeoutMs: 5000, drainTimeoutMs: 5000, deviceStateBytesMax: 8 << 20,
+      openTimeoutMs: 5000, drainTimeoutMs: 5000, deviceStateBytesMax: 8 << 20,
     });
     console.log(capture.status);
     setInterval(() => {}, 1000);

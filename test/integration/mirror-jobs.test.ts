@@ -160,7 +160,7 @@ describe('mirror jobs', () => {
         await gate.pauseAndCapture(({ gateFd = -1 }) =>
           memory.capture({
             ...{ gateFd, epoch, copy: 'live', boundaries: [], deviceStateBytesMax: 4 * MIB },
-            ...{ firstByteTimeoutMs: 5_000, drainTimeoutMs: 5_000 },
+            ...{ openTimeoutMs: 5_000, drainTimeoutMs: 5_000 },
           }),
         );
         await mirrors.prove();

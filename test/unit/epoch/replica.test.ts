@@ -114,10 +114,10 @@ describe('the replica receiver', () => {
       'EPOCH_STAGING_FULL',
     ],
     [
-      'two epochs mixed',
+      'an older epoch after a newer one',
       (to: ReplicaReceiver) => {
-        to.onChunk(1, Buffer.from('a'));
-        to.onChunk(2, Buffer.from('b'));
+        to.onChunk(2, Buffer.from('a'));
+        to.onChunk(1, Buffer.from('b'));
       },
       'EPOCH_OUT_OF_ORDER',
     ],
@@ -138,6 +138,17 @@ describe('the replica receiver', () => {
     send(to, 7, ['c']);
     expect(to.committed?.epoch).toBe(7);
     await to.finishApplying();
+  });
+
+  it('throws away what came of an epoch when the next one comes before it was whole', async () => {
+    const { receiver: to, replica, recycled } = receiver();
+    to.onChunk(1, Buffer.from('a'));
+    to.onDeviceState(1, Buffer.from('device'));
+    send(to, 2, ['b']);
+    await to.finishApplying();
+    expect(replica.chunks).toEqual(['b']);
+    expect(recycled).toEqual(['a', 'b']);
+    expect(to.committed?.epoch).toBe(2);
   });
 
   it('lets sync write at once, but never after the first commit', async () => {

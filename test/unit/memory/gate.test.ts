@@ -45,7 +45,7 @@ describe.each(['pipe', 'fifo'] as const)('%s gate', (kind) => {
       epoch: 1,
       copy: 'staged',
       boundaries: [],
-      firstByteTimeoutMs: 1000,
+      openTimeoutMs: 1000,
       drainTimeoutMs: 1000,
       deviceStateBytesMax: 1 << 20,
       ...override,
@@ -68,7 +68,7 @@ describe.each(['pipe', 'fifo'] as const)('%s gate', (kind) => {
   test('a writer that leaves without a byte is GATE_CLOSED at once, also after good epochs', async () => {
     await Promise.all([capture(), writeState(DEVICE_STATE_BYTES)]);
     const waiting = watchForWait();
-    const failed = expect(capture({ firstByteTimeoutMs: 20_000 })).rejects.toMatchObject({
+    const failed = expect(capture({ openTimeoutMs: 20_000 })).rejects.toMatchObject({
       code: 'GATE_CLOSED',
     });
     await waiting();
@@ -78,7 +78,7 @@ describe.each(['pipe', 'fifo'] as const)('%s gate', (kind) => {
   });
 
   test('nobody comes: GATE_TIMEOUT', async () => {
-    await expect(capture({ firstByteTimeoutMs: 50 })).rejects.toMatchObject({
+    await expect(capture({ openTimeoutMs: 50 })).rejects.toMatchObject({
       code: 'GATE_TIMEOUT',
     });
     gate.close();
@@ -119,9 +119,9 @@ describe.each(['pipe', 'fifo'] as const)('%s gate', (kind) => {
     );
   });
 
-  test('closing the gate ends a capture that waits for its first byte', async () => {
+  test('closing the gate ends a capture that waits for it to open', async () => {
     const waiting = watchForWait();
-    const failed = expect(capture({ firstByteTimeoutMs: 20_000 })).rejects.toMatchObject({
+    const failed = expect(capture({ openTimeoutMs: 20_000 })).rejects.toMatchObject({
       code: 'GATE_CLOSED',
     });
     await waiting();
@@ -139,27 +139,29 @@ describe.each(['pipe', 'fifo'] as const)('%s gate', (kind) => {
 });
 
 /**
- * Notes which epoll descriptors exist; the answer resolves when there is one more that watches
- * two descriptors: the capture's thread has begun to wait.
+ * Notes which threads wait for two descriptors; the answer resolves when there is one more: the
+ * capture's thread has begun to wait.
  */
 function watchForWait(): () => Promise<void> {
-  const before = new Set(epollWatchingTwo());
+  const before = new Set(pollingTwo());
   return async () => {
     const deadline = Date.now() + 5000;
-    while (epollWatchingTwo().every((fd) => before.has(fd))) {
+    while (pollingTwo().every((thread) => before.has(thread))) {
       if (Date.now() > deadline) throw new Error('the capture never began to wait');
       await nextTurn();
     }
   };
 }
 
-function epollWatchingTwo(): string[] {
-  return readdirSync('/proc/self/fdinfo').filter((fd) => {
+/** Threads that stand in poll(2) or ppoll(2), of x86-64 or arm64, with two descriptors. */
+function pollingTwo(): string[] {
+  return readdirSync('/proc/self/task').filter((thread) => {
     try {
-      return readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8').match(/^tfd:/gm)?.length === 2;
+      const call = readFileSync(`/proc/self/task/${thread}/syscall`, 'utf8');
+      return /^(?:7|271|73) 0x[0-9a-f]+ 0x2 /.test(call);
     } catch (error) {
-      // The descriptor of the directory listing itself is gone by now.
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      // Ended meanwhile.
+      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
       throw error;
     }
   });

@@ -28,7 +28,7 @@ function waitingCapture(last: string): string {
       const gate = native.openGate({});
       const capture = (epoch) => memory.capture({
         gateFd: gate.readFd, epoch, copy: 'staged', boundaries: [],
-        firstByteTimeoutMs: 20_000, drainTimeoutMs: 20_000, deviceStateBytesMax: 1 << 20,
+        openTimeoutMs: 20_000, drainTimeoutMs: 20_000, deviceStateBytesMax: 1 << 20,
       });
       capture(1); capture(2); memory.digest();
       ${last}

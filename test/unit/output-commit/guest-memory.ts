@@ -5,6 +5,7 @@
  */
 import type { PausedCapture, PauseHow, PauseSource } from '../../../src/hypervisor/pause-source.js';
 import type {
+  NativeAhead,
   NativeBoundary,
   NativeCapture,
   NativeEncoded,
@@ -43,6 +44,12 @@ const DEVICE_STATE_BYTES = 4;
 const PART_MS = 1.5;
 
 type Entry = readonly [page: number, content: number];
+
+interface CaptureOptions {
+  epoch: number;
+  boundaries: readonly NativeBoundary[];
+  ahead?: NativeAhead;
+}
 
 interface Pause {
   readonly epoch: number;
@@ -92,10 +99,7 @@ export class GuestMemory implements NativeGuestMemory, PauseSource {
     }
   }
 
-  capture(options: {
-    epoch: number;
-    boundaries: readonly NativeBoundary[];
-  }): Promise<NativeCapture> {
+  capture(options: CaptureOptions): Promise<NativeCapture> {
     return this.#inOrder(() => this.#capture(options));
   }
 
@@ -107,10 +111,7 @@ export class GuestMemory implements NativeGuestMemory, PauseSource {
     return this.#inOrder(() => this.#encodeInto(into));
   }
 
-  async #capture(options: {
-    epoch: number;
-    boundaries: readonly NativeBoundary[];
-  }): Promise<NativeCapture> {
+  async #capture(options: CaptureOptions): Promise<NativeCapture> {
     const { world, guest, odds } = this;
     await world.sleep('session', PART_MS);
     guest.pause();
@@ -126,7 +127,11 @@ export class GuestMemory implements NativeGuestMemory, PauseSource {
     this.#rest = taken.slice(fits);
     await world.sleep('session', PART_MS);
     world.moment('captured');
-    return full ? this.#captured('partial') : this.#drain();
+    if (full) return this.#captured('partial');
+    if (options.ahead !== undefined) {
+      options.ahead.onEncoded(await this.#encodeInto(options.ahead.into));
+    }
+    return this.#drain();
   }
 
   async #captureRest(): Promise<NativeCapture> {
