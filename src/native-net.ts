@@ -54,8 +54,8 @@ export interface NativeTapHolder {
 
 /** What both holds tell; from any thread, in order. */
 export interface NativeHoldListener {
-  /** Called once per open epoch, at its first held frame, and again after `dropAll`. */
-  onWaiting: () => void;
+  /** Called once per open epoch, with its number, at its first held frame, and again after `dropAll`. */
+  onWaiting: (openEpoch: number) => void;
   /** More than half of a limit is held; at most once between two releases. */
   onFilling: () => void;
   /** `overflow` once between two releases; `tap-failed` once; `unheld` each time (output-hold.ts says what they mean). */
@@ -81,6 +81,18 @@ export interface NativePlugHold {
    * `'drop'`: what is held is thrown away, then the tap is plain again.
    */
   close(how: { output: 'held' | 'release' | 'drop' }): Promise<void>;
+}
+
+/** Begins a prepared pause at the first frame to one receiver that goes out to the guest: a question. */
+export interface NativeInboundWatch {
+  /** Told of every epoch that closes; questions asked before count no more. */
+  readonly boundary: NativeBoundary;
+  /**
+   * The next question fires `trigger`, or one asked since the last boundary, at `notBeforeNs` (CLOCK_MONOTONIC)
+   * or later. Once; the last one given counts.
+   */
+  fireAtInbound(trigger: NativeTrigger, notBeforeNs: bigint): void;
+  close(): void;
 }
 
 /**
@@ -121,6 +133,8 @@ export interface NativeNet {
   probePlug(): void;
   /** The rule alone, for tests and the model of the protocol. */
   plugRule(options: { epoch: number }): NativePlugRule;
+  /** `onBegun`: a question began the pause; told 0.6 ms later, while libvirt and QEMU are still on their way. */
+  watchInbound(options: { tap: string; onBegun: () => void }): NativeInboundWatch;
   /**
    * Makes the two taps of the split port (IFF_VNET_HDR, offloads on) and starts the holder's
    * thread, holding from its first frame, open epoch `epoch`.

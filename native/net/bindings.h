@@ -7,6 +7,8 @@ namespace understudy {
 
 // openTapHolder
 void InitTapHolder(Napi::Env env, Napi::Object net);
+// watchInbound
+void InitInboundWatch(Napi::Env env, Napi::Object net);
 // openPlugHold, removePlugHold, probePlug, plugRule
 void InitPlug(Napi::Env env, Napi::Object net);
 

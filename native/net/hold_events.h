@@ -11,7 +11,7 @@ class HoldEvents {
  public:
   virtual ~HoldEvents() = default;
   // The open epoch has its first held frame.
-  virtual void Waiting() = 0;
+  virtual void Waiting(uint64_t open_epoch) = 0;
   // More than half of a limit is held.
   virtual void Filling() = 0;
   // `kind` as src/native-net.ts has it: "overflow", "tap-failed", "unheld".

@@ -10,6 +10,7 @@ namespace understudy {
 struct HoldEventsJs::Event {
   enum class Kind { kWaiting, kFilling, kTrouble, kReleased, kReleaseFailed };
   Kind kind;
+  // Of a release; the open epoch where output waits.
   uint64_t id = 0;
   uint64_t frames = 0;
   // The kind of a trouble, the code of a release that failed.
@@ -39,14 +40,14 @@ HoldEventsJs::HoldEventsJs(Napi::Env env, const Listener& listener)
   channel_.Unref(env);
 }
 
-void HoldEventsJs::Waiting() {
+void HoldEventsJs::Waiting(uint64_t open_epoch) {
   std::shared_ptr<Trigger> trigger;
   {
     std::lock_guard lock(trigger_mutex_);
     if (trigger_ && MonotonicNs() >= trigger_not_before_ns_) trigger = std::move(trigger_);
   }
   if (trigger) trigger->Fire();
-  Send(new Event{Event::Kind::kWaiting});
+  Send(new Event{Event::Kind::kWaiting, open_epoch});
 }
 
 void HoldEventsJs::FireAtWaiting(std::shared_ptr<Trigger> trigger, uint64_t not_before_ns) {
@@ -96,7 +97,7 @@ void HoldEventsJs::Deliver(Napi::Env env, Napi::Function, State* state, Event* r
   try {
     switch (event->kind) {
       case Event::Kind::kWaiting:
-        state->on_waiting.Call({});
+        state->on_waiting.Call({Napi::Number::New(env, static_cast<double>(event->id))});
         return;
       case Event::Kind::kFilling:
         state->on_filling.Call({});

@@ -26,7 +26,7 @@ class HoldEventsJs : public HoldEvents {
   HoldEventsJs(Napi::Env env, const Listener& listener);
 
   // From any thread.
-  void Waiting() override;
+  void Waiting(uint64_t open_epoch) override;
   void Filling() override;
   void Trouble(const char* kind, std::string reason) override;
   void Released(uint64_t id, uint64_t frames) override;

@@ -87,5 +87,7 @@ inline constexpr uint32_t kPlugProbeLimitBytes = 64 * 1024;
 inline constexpr size_t kWatchedFrameBytes = 96;
 // Frames taken from the packet socket at one look: more than its smallest buffer has room for.
 inline constexpr int kWatchedFramesMax = 16;
+// From a question to the word that it began a pause: shorter than libvirt and QEMU take to stop the guest.
+inline constexpr uint64_t kInboundTellAfterNs = 600'000;
 
 }  // namespace understudy

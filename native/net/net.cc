@@ -33,6 +33,7 @@ void InitNet(Napi::Env env, Napi::Object exports) {
   Napi::Object net = Napi::Object::New(env);
   InitTapHolder(env, net);
   InitPlug(env, net);
+  InitInboundWatch(env, net);
   net.Set("announce", Napi::Function::New(env, AnnounceJs));
   exports.Set("net", net);
 }

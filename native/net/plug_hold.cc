@@ -97,6 +97,8 @@ void PlugHold::OnEpochClosed(uint64_t closed_epoch) {
     closed_batch_ = Batch{before->queued_frames, entered - boundary_bytes_, entered, open_oldest_ns_, exact};
     boundary_bytes_ = entered;
     open_oldest_ns_ = 0;
+    // It may have been told of as of the epoch that is closed now.
+    if (!exact) TellWaitingLocked();
   } catch (const SyscallError& refusal) {
     // Not our plug any more, or the command's fate is unknown: nothing counts as closed, and the thread
     // puts a new plug there.

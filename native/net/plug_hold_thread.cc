@@ -83,7 +83,7 @@ void PlugHold::TellWaitingLocked() {
   if (waiting_told_) return;
   waiting_told_ = true;
   if (open_oldest_ns_ == 0) open_oldest_ns_ = MonotonicNs();
-  events_->Waiting();
+  events_->Waiting(rule_.open_epoch());
 }
 
 // True when somebody touched something that must be looked at.

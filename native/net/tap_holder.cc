@@ -315,7 +315,7 @@ void TapHolder::StoreLocked(size_t length) {
 void TapHolder::TellWaitingLocked() {
   if (waiting_told_) return;
   waiting_told_ = true;
-  events_->Waiting();
+  events_->Waiting(open_epoch_);
 }
 
 bool TapHolder::PassesLocked(uint64_t now_ns) const {

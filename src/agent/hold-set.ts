@@ -1,5 +1,10 @@
 /** The output holds of all NICs of one domain, driven as one. */
-import type { NativeBoundary, NativeTrigger } from '../native.js';
+import {
+  type NativeBoundary,
+  type NativeInboundWatch,
+  type NativeTrigger,
+  native,
+} from '../native.js';
 import type {
   CommittedEpoch,
   HoldBackend,
@@ -15,9 +20,11 @@ export interface HeldNic {
 
 export interface HoldListener {
   /** Output of the open epoch waits. */
-  onWaiting: () => void;
+  onWaiting: (openEpoch: number) => void;
   /** A limit is near: a commit would make room. */
   onFilling: () => void;
+  /** A question to the guest began the prepared pause. */
+  onInboundBegan: () => void;
   onTrouble: (tap: string, trouble: HoldTrouble) => void;
 }
 
@@ -25,6 +32,7 @@ export class HoldSet {
   private constructor(
     private readonly backend: HoldBackend,
     private readonly holds: readonly OutputHold[],
+    private readonly inbound: readonly NativeInboundWatch[],
   ) {}
 
   /** Holds every NIC that has a tap on a bridge, or none: a failure gives back what was held. */
@@ -35,6 +43,7 @@ export class HoldSet {
     listener: HoldListener,
   ): Promise<HoldSet> {
     const holds: OutputHold[] = [];
+    const inbound: NativeInboundWatch[] = [];
     try {
       for (const { tap, bridge } of nics) {
         if (tap === undefined || bridge === undefined) continue;
@@ -47,16 +56,18 @@ export class HoldSet {
           onTrouble: (trouble) => listener.onTrouble(tap, trouble),
         });
         holds.push(hold);
+        inbound.push(native.net.watchInbound({ tap, onBegun: listener.onInboundBegan }));
       }
-      return new HoldSet(backend, holds);
+      return new HoldSet(backend, holds, inbound);
     } catch (error) {
+      for (const watch of inbound) watch.close();
       await Promise.all(holds.map((hold) => hold.close({ release: true })));
       throw error;
     }
   }
 
   get boundaries(): readonly NativeBoundary[] {
-    return this.holds.map((hold) => hold.boundary);
+    return [...this.holds, ...this.inbound].map(({ boundary }) => boundary);
   }
 
   get summary(): HoldSummary {
@@ -93,6 +104,12 @@ export class HoldSet {
     for (const hold of this.holds) hold.fireAtWaiting(trigger, notBeforeMs);
   }
 
+  /** The first question to the guest, on any of its NICs, fires it. */
+  fireAtInbound(trigger: NativeTrigger, notBeforeMs: number): void {
+    const notBeforeNs = BigInt(Math.ceil(notBeforeMs * 1e6));
+    for (const watch of this.inbound) watch.fireAtInbound(trigger, notBeforeNs);
+  }
+
   addresses(): { mac: string; address: string }[] {
     return this.holds.flatMap((hold) => hold.addresses());
   }
@@ -102,6 +119,7 @@ export class HoldSet {
   }
 
   async close(how: { release: boolean }): Promise<void> {
+    for (const watch of this.inbound) watch.close();
     await Promise.all(this.holds.map((hold) => hold.close(how)));
   }
 }

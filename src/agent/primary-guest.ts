@@ -47,7 +47,8 @@ export interface GuestListener {
   onMirrorLost(error: Error): void;
   /** A device was plugged in or out: the standby is not the same machine any more. */
   onDevicesChanged(what: string): void;
-  onOutputWaits(): void;
+  onOutputWaits(openEpoch: number): void;
+  onInboundBegan(): void;
   onHoldFills(): void;
   onHoldTrouble(tap: string, trouble: HoldTrouble): void;
 }
@@ -217,8 +218,9 @@ export class PrimaryGuest {
     if (this.#hold !== undefined) return this.#hold;
     const { listener } = this;
     this.#hold = await HoldSet.begin(this.holdBackend, this.facts.nics, epoch, {
-      onWaiting: () => listener.onOutputWaits(),
+      onWaiting: (openEpoch) => listener.onOutputWaits(openEpoch),
       onFilling: () => listener.onHoldFills(),
+      onInboundBegan: () => listener.onInboundBegan(),
       onTrouble: (tap, trouble) => {
         listener.log.warn(LOG_EVENTS.holdTrouble, { tap, ...trouble });
         listener.onHoldTrouble(tap, trouble);

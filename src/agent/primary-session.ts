@@ -244,7 +244,8 @@ export class PrimarySession {
       onEnded: (end) => this.#onGuestEnded(end),
       onMirrorLost: (error) => void this.#onMirrorLost(error),
       onDevicesChanged: (what) => void this.#onDevicesChanged(what),
-      onOutputWaits: () => this.#protection?.outputWaits(),
+      onOutputWaits: (openEpoch) => this.#protection?.outputWaits(openEpoch),
+      onInboundBegan: () => this.#protection?.inboundBegan(),
       onHoldFills: () => this.#protection?.holdFills(),
       onHoldTrouble: (tap, trouble) => this.#onHoldTrouble(tap, trouble),
     });

@@ -149,6 +149,9 @@ export class Protection {
         signal: (onClosed) => native.boundarySignal(onClosed),
         boundaries: [...hold.boundaries, guest.mirror.boundary],
         fireAtWaiting: (trigger, notBeforeMs) => hold.fireAtWaiting(trigger, notBeforeMs),
+        ...(this.options.consistency === 'timeline'
+          ? {}
+          : { fireAtInbound: (trigger, notBeforeMs) => hold.fireAtInbound(trigger, notBeforeMs) }),
         release: (committed) => this.#release(hold, committed),
         addresses: () => hold.addresses(),
         onEpoch: (record) => {
@@ -191,8 +194,12 @@ export class Protection {
   }
 
   /** The open epoch has its first held packet. */
-  outputWaits(): void {
-    this.#loop?.outputWaits();
+  outputWaits(openEpoch: number): void {
+    this.#loop?.outputWaits(openEpoch);
+  }
+
+  inboundBegan(): void {
+    this.#loop?.inboundBegan();
   }
 
   holdFills(): void {

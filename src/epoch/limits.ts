@@ -41,3 +41,10 @@ export const PAUSE_FAILURES_MAX = 5;
 
 /** Epoch records kept for status, percentiles and plots. */
 export const EPOCH_RECORDS_MAX = 20_000;
+
+/** Checkpoints begun at a question are begun as long as this part of them has an answer in it … */
+export const ANTICIPATION_WORTHWHILE = 0.75;
+/** … a mean over about this many … */
+export const ANTICIPATION_MEAN_OVER = 8;
+/** … and else once in so many, as guests change their ways. */
+export const ANTICIPATION_RETRY_EPOCHS = 32;

@@ -13,6 +13,7 @@ import type { NativeBoundary, NativeGuestMemory, NativeHasher, NativeTrigger } f
 import { type CommittedEpoch, committedEpoch } from '../netbuffer/output-hold.js';
 import type { FrameChannel } from '../wire/channel.js';
 import type { EpochLog, Message } from '../wire/messages.js';
+import { Anticipation } from './anticipation.js';
 import { captureEpoch, type PausedCapture } from './capture.js';
 import type { Commits } from './commits.js';
 import { epochError } from './errors.js';
@@ -41,6 +42,8 @@ export interface EpochLoopDependencies {
   guestLoad: (pausedMs: number) => number;
   /** The next output that waits at `notBeforeMs` (CLOCK_MONOTONIC) or later fires `trigger`. */
   fireAtWaiting: (trigger: NativeTrigger, notBeforeMs: number) => void;
+  /** The next question to the guest does, in the same way. Absent where output does not wait. */
+  fireAtInbound?: (trigger: NativeTrigger, notBeforeMs: number) => void;
   /** Releases the output of a committed epoch; resolves with the number of packets. */
   release: (committed: CommittedEpoch) => Promise<number>;
   addresses: () => Message<'checkpoint'>['addresses'];
@@ -81,6 +84,9 @@ export class EpochLoop {
   #epoch: number;
   #stopped = false;
   #pauseFailures = 0;
+  readonly #anticipation = new Anticipation();
+  /** A question began the pause that comes now, or has come. */
+  #anticipated = false;
   /** Those who wait for the commit of a checkpoint that has not begun yet. */
   #asked: Deferred<number> | undefined;
 
@@ -128,11 +134,16 @@ export class EpochLoop {
     this.#pacer.stop();
   }
 
-  /** The open epoch has its first held packet. */
-  outputWaits(): void {
-    this.#pacer.outputWaits();
-    // It has begun the pause itself: whatever the policy would say by now, the guest must not stand for nothing.
-    if (this.dependencies.pause.begunAtMs?.() !== undefined) this.#pacer.ask();
+  /** `openEpoch` has its first held packet. */
+  outputWaits(openEpoch: number): void {
+    this.#pacer.outputWaits(openEpoch);
+    this.#goThroughWithIt();
+  }
+
+  /** A question to the guest has begun the next pause. */
+  inboundBegan(): void {
+    this.#anticipated = true;
+    this.#goThroughWithIt();
   }
 
   /** A limit of the output hold is near. */
@@ -183,7 +194,7 @@ export class EpochLoop {
     const totals = nothingShipped();
     const hasher = this.dependencies.newHasher();
     const begunAtMs = this.#begunAtMs();
-    const waitedMs = this.#pacer.pauseBegins(begunAtMs);
+    const waitedMs = this.#pacer.pauseBegins(epoch, begunAtMs);
     const paused = await this.#pause(epoch, totals, hasher);
     if (paused === undefined) {
       this.#pacer.pauseFailed();
@@ -207,6 +218,8 @@ export class EpochLoop {
       release: releasedAtMs - committedAtMs,
     });
     this.#pacer.epochDone(record, memory.pageBytes);
+    if (this.#anticipated) this.#anticipation.learn(releasedPackets > 0);
+    this.#anticipated = false;
     records.add(record);
     onEpoch(record);
     await this.#pauseSettled(paused);
@@ -218,7 +231,15 @@ export class EpochLoop {
     const inMs = this.#stopped ? undefined : this.#pacer.mayPauseInMs();
     const trigger = inMs === undefined ? undefined : this.dependencies.pause.prepare?.();
     if (inMs === undefined || trigger === undefined) return;
-    this.dependencies.fireAtWaiting(trigger, monotonicMs() + inMs);
+    const { fireAtWaiting, fireAtInbound } = this.dependencies;
+    const notBeforeMs = monotonicMs() + inMs;
+    fireAtWaiting(trigger, notBeforeMs);
+    if (this.#anticipation.isWorthwhile()) fireAtInbound?.(trigger, notBeforeMs);
+  }
+
+  /** The pause has begun by itself: whatever the policy would say by now, the guest must not stand for nothing. */
+  #goThroughWithIt(): void {
+    if (this.dependencies.pause.begunAtMs?.() !== undefined) this.#pacer.ask();
   }
 
   /** performance.now() when the pause that comes now was begun: by itself, or here. */

@@ -23,8 +23,10 @@ export class Pacer {
   #holdFilling = false;
   #asked = false;
   #stopped = false;
-  /** What the last pause was to answer, should it fail. */
+  /** What the last pause is to answer, should it fail. */
   #met: { waitingSinceMs: number | undefined; holdFilling: boolean } | undefined;
+  /** The epoch that it closes. */
+  #closing = 0;
   #lastCommitMs = 0;
   #pauseCostMs = 0;
   #pausedMs = 0;
@@ -39,8 +41,12 @@ export class Pacer {
     this.#dirty = { bytesPerMs: 0, seenAtMs: performance.now(), seenBytes: 0, stagingBytes };
   }
 
-  /** The open epoch has its first held packet. */
-  outputWaits(): void {
+  /** `openEpoch` has its first held packet. It may be the one that the pause under way is about to close. */
+  outputWaits(openEpoch: number): void {
+    if (openEpoch <= this.#closing) {
+      if (this.#met !== undefined) this.#met.waitingSinceMs ??= performance.now();
+      return;
+    }
     this.#waitingSinceMs ??= performance.now();
     this.#wake();
   }
@@ -78,11 +84,9 @@ export class Pacer {
     }
   }
 
-  /**
-   * What waits from now on belongs to the next epoch. Returns how long output has waited, ms. `nowMs`: when it
-   * began, performance.now().
-   */
-  pauseBegins(nowMs = performance.now()): number | undefined {
+  /** A pause that closes `epoch` began at `nowMs` (performance.now()). Returns how long output has waited, ms. */
+  pauseBegins(epoch: number, nowMs = performance.now()): number | undefined {
+    this.#closing = epoch;
     const waitedMs =
       this.#waitingSinceMs === undefined ? undefined : Math.max(0, nowMs - this.#waitingSinceMs);
     this.#apartMs = nowMs - (this.#lastPausedAtMs ?? nowMs);
@@ -97,6 +101,7 @@ export class Pacer {
 
   /** What waited before the pause waits still: the hold tells of it only once. */
   pauseFailed(): void {
+    this.#closing = 0;
     this.#waitingSinceMs = this.#met?.waitingSinceMs ?? this.#waitingSinceMs;
     this.#holdFilling ||= this.#met?.holdFilling ?? false;
   }

@@ -43,7 +43,7 @@ export interface HoldOptions {
   readonly limitPackets?: number;
   readonly limitBytes?: number;
   /** The open epoch has its first held packet; called once per epoch, and again after `dropAll`. */
-  readonly onWaiting: () => void;
+  readonly onWaiting: (openEpoch: number) => void;
   /** More than half of a limit is held; at most once between two releases. */
   readonly onFilling: () => void;
   /** Called at the first overflow after a release, once when an interface fails, each time output was unheld. */

@@ -50,18 +50,18 @@ describe('the pacer', () => {
   it('begins the first at once, and leaves a quiet guest alone', async () => {
     const pacer = pacerOf();
     expect(await waited(pacer)).toBeLessThanOrEqual(1);
-    pacer.pauseBegins();
+    pacer.pauseBegins(1);
     expect(await waited(pacer)).toBeCloseTo(200, -1);
   });
 
   it.each([
-    ['output waits', (pacer: Pacer) => pacer.outputWaits()],
+    ['output waits', (pacer: Pacer) => pacer.outputWaits(2)],
     ['the hold fills', (pacer: Pacer) => pacer.holdFills()],
     ['somebody asks', (pacer: Pacer) => pacer.ask()],
     ['it is stopped', (pacer: Pacer) => pacer.stop()],
   ])('wakes when %s', async (_what, change) => {
     const pacer = pacerOf();
-    pacer.pauseBegins();
+    pacer.pauseBegins(1);
     const ms = await waited(pacer, { afterMs: 30, to: () => change(pacer) });
     expect(ms).toBeGreaterThanOrEqual(30);
     expect(ms).toBeLessThan(35);
@@ -69,32 +69,52 @@ describe('the pacer', () => {
 
   it('keeps what came while a checkpoint was under way, and forgets what the pause has met', async () => {
     const pacer = pacerOf();
-    pacer.pauseBegins();
-    pacer.outputWaits();
+    pacer.pauseBegins(1);
+    pacer.outputWaits(2);
     await vi.advanceTimersByTimeAsync(10);
     expect(await waited(pacer)).toBeLessThanOrEqual(1);
-    expect(pacer.pauseBegins()).toBeCloseTo(10, -1);
+    expect(pacer.pauseBegins(2)).toBeCloseTo(10, -1);
     expect(await waited(pacer)).toBeCloseTo(200, -1);
   });
 
   it('does not forget what waited when the pause fails', async () => {
     const pacer = pacerOf();
-    pacer.pauseBegins();
-    pacer.outputWaits();
-    pacer.pauseBegins();
+    pacer.pauseBegins(1);
+    pacer.outputWaits(2);
+    pacer.pauseBegins(2);
     pacer.pauseFailed();
     expect(await waited(pacer)).toBeLessThan(5);
+  });
+
+  it('leaves to a pause what it is told of before that has closed its epoch', async () => {
+    const pacer = pacerOf();
+    pacer.pauseBegins(1);
+    pacer.outputWaits(1);
+    expect(await waited(pacer)).toBeCloseTo(200, -1);
+  });
+
+  it('does not forget that either when the pause fails, nor what it is told afterwards', async () => {
+    const told = pacerOf();
+    told.pauseBegins(1);
+    told.outputWaits(1);
+    told.pauseFailed();
+    expect(await waited(told)).toBeLessThan(5);
+    const later = pacerOf();
+    later.pauseBegins(1);
+    later.pauseFailed();
+    later.outputWaits(1);
+    expect(await waited(later)).toBeLessThan(5);
   });
 
   it('charges a pause only for the part of it in which the guest would have worked', async () => {
     const apart = async (load: number): Promise<number> => {
       const pacer = pacerOf({ guestLoad: () => load });
       for (let epoch = 0; epoch < GUEST_LOAD_MEAN_OVER * 10; epoch += 1) {
-        pacer.pauseBegins();
+        pacer.pauseBegins(epoch);
         pacer.epochDone(record({ pauseUs: 4_000 }), 4096);
       }
-      pacer.pauseBegins();
-      pacer.outputWaits();
+      pacer.pauseBegins(1_000);
+      pacer.outputWaits(1_001);
       return waited(pacer);
     };
     expect(await apart(1)).toBeCloseTo(20, -0.5);
@@ -109,7 +129,7 @@ describe('the pacer', () => {
       return dirtied;
     });
     const pacer = pacerOf({ lookAtDirty });
-    pacer.pauseBegins();
+    pacer.pauseBegins(1);
     // At the second look it is as large as staging.
     expect(await waited(pacer)).toBeCloseTo(2 * DIRTY_LOOK_EVERY_MS, -1);
     expect(lookAtDirty).toHaveBeenCalledTimes(2);

@@ -13,7 +13,7 @@ import type { World } from './world.js';
 
 export interface Hold extends Boundary {
   /** The open epoch has its first held packet. */
-  onWaiting: () => void;
+  onWaiting: (openEpoch: number) => void;
   readonly dropped: number;
   /** A packet of the guest is at its tap. */
   arrive(stamp: number): void;
@@ -40,7 +40,7 @@ export function makeHold(world: World, outside: Outside, settings: HoldSettings)
 const STEP_MS = 0.4;
 
 class PlugHold implements Hold {
-  onWaiting: () => void = () => undefined;
+  onWaiting: (openEpoch: number) => void = () => undefined;
   readonly #qdisc: SchPlug;
   readonly #rule: NativePlugRule;
   #waitingTold = false;
@@ -65,7 +65,7 @@ class PlugHold implements Hold {
     this.#qdisc.enqueue(stamp);
     if (!this.#waitingTold && this.world.lives('session')) {
       this.#waitingTold = true;
-      this.onWaiting();
+      this.onWaiting(this.#rule.openEpoch);
     }
   }
 
@@ -77,7 +77,7 @@ class PlugHold implements Hold {
       this.#waitingTold = false;
     } else {
       this.world.moment('merged');
-      if (this.#waitingTold) this.onWaiting();
+      if (this.#waitingTold) this.onWaiting(this.#rule.openEpoch);
     }
   }
 
@@ -128,7 +128,7 @@ interface Frame {
 }
 
 class HolderHold implements Hold {
-  onWaiting: () => void = () => undefined;
+  onWaiting: (openEpoch: number) => void = () => undefined;
   dropped = 0;
   /** At the read tap, not yet read. */
   #arrived: number[] = [];
@@ -192,7 +192,7 @@ class HolderHold implements Hold {
     }
     if (this.#waitingTold || this.#frames.at(-1)?.epoch !== this.#openEpoch) return;
     this.#waitingTold = true;
-    this.onWaiting();
+    this.onWaiting(this.#openEpoch);
   }
 
   /** Writes the oldest frame if it may leave, then the next; each is judged when it is its turn. */

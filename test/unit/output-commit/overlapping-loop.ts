@@ -19,7 +19,7 @@ const UNACKNOWLEDGED_MAX = 3;
 export interface Loop {
   run(): Promise<void>;
   stop(): void;
-  outputWaits(): void;
+  outputWaits(openEpoch: number): void;
   acknowledge(epoch: number): void;
   fail(error: Error): void;
 }

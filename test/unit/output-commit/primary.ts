@@ -52,7 +52,7 @@ export class Primary {
     this.#channel = new FrameChannel(socket.asSocket());
     this.#loop = this.#makeLoop();
     this.#ear = new Ear(world, 'session', () => this.#fail(new Error('the backup is silent')));
-    hold.onWaiting = () => this.#loop.outputWaits();
+    hold.onWaiting = (openEpoch) => this.#loop.outputWaits(openEpoch);
     this.#channel.receive({
       onFrame: ({ type, epoch }) => {
         if (type !== 'committed') throw new Error(`${type} from the backup`);
@@ -133,7 +133,7 @@ export class Primary {
     return {
       run: () => loop.run(),
       stop: () => loop.stop(),
-      outputWaits: () => loop.outputWaits(),
+      outputWaits: (openEpoch) => loop.outputWaits(openEpoch),
       acknowledge: (epoch) => commits.acknowledge(epoch),
       fail: (error) => commits.fail(error),
     };
