@@ -311,6 +311,10 @@ export interface NativeMemory {
   }): NativeReplica;
   /** Incremental XXH3-128. */
   hasher(): NativeHasher;
+  /** What makes `base` into `state`; undefined when they differ in size, or in more than half. */
+  stateDelta(base: Buffer, state: Buffer): Buffer | undefined;
+  /** The state, in a new buffer. Throws BAD_DELTA unless every run lies inside of it. */
+  applyStateDelta(base: Buffer, delta: Buffer): Buffer;
   /** Plain copies of `bytes` in `pages`-sized pieces, best of `rounds`, in microseconds: the floor that benches print. */
   measureMemcpy(options: { bytes: number; rounds: number }): Promise<number[]>;
 }

@@ -163,6 +163,7 @@ size_t GatePassage::Drain(const DrainOptions& options, std::vector<uint8_t>& int
     for (;;) {
       if (into.size() < held + kDrainReadBytes) into.resize(held + kDrainReadBytes);
       const ssize_t got = read(fd_.get(), into.data() + held, kDrainReadBytes);
+      if (got == 0 && held == 0) throw LeftWithoutAByte();
       if (got == 0) return held;
       if (got < 0 && errno == EINTR) continue;
       if (got < 0 && errno == EAGAIN) break;

@@ -77,7 +77,8 @@ class GatePassage {
   // GATE_CLOSED when it left without a byte. If this does not throw, the guest has stood still up to now.
   void RequireBlocked() const;
   // Reads everything up to the end of file to the beginning of `into`, which grows as needed; returns how much. Throws
-  // GATE_TIMEOUT after `timeout_ms` without a byte, DEVICE_STATE_TOO_LARGE past `bytes_max`.
+  // GATE_TIMEOUT after `timeout_ms` without a byte, GATE_CLOSED when none came at all, DEVICE_STATE_TOO_LARGE past
+  // `bytes_max`.
   size_t Drain(const DrainOptions& options, std::vector<uint8_t>& into);
 
  private:

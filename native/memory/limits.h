@@ -41,6 +41,8 @@ inline constexpr int kDrainPipeBytes = 1 << 20;
 inline constexpr int kDrainLookMs = 20;
 // One read while draining; the whole device state of a usual guest.
 inline constexpr size_t kDrainReadBytes = 256 << 10;
+// Two device states are compared in blocks of a cache line.
+inline constexpr size_t kDeltaBlockBytes = 64;
 // Ptrace injection ends or is undone within this time.
 inline constexpr int kInjectTimeoutMs = 2000;
 inline constexpr size_t kInjectStackBytes = 64 << 10;

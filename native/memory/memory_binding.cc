@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include "common/monotonic.h"
@@ -11,6 +12,7 @@
 #include "memory/limits.h"
 #include "memory/owned.h"
 #include "memory/self_test.h"
+#include "memory/state_delta.h"
 
 namespace understudy {
 namespace memory {
@@ -64,6 +66,28 @@ Napi::Value MeasureMemcpy(const Napi::CallbackInfo& info) {
   });
 }
 
+std::span<const uint8_t> BytesArgument(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  const Napi::Buffer<uint8_t> buffer = BufferArgument(info.Env(), info[index], name);
+  return {buffer.Data(), buffer.Length()};
+}
+
+Napi::Value StateDeltaJs(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&]() -> Napi::Value {
+    const auto delta = StateDelta(BytesArgument(info, 0, "base"), BytesArgument(info, 1, "state"));
+    if (!delta) return info.Env().Undefined();
+    return Napi::Buffer<uint8_t>::Copy(info.Env(), delta->data(), delta->size());
+  });
+}
+
+Napi::Value ApplyStateDeltaJs(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&]() -> Napi::Value {
+    const auto base = BytesArgument(info, 0, "base");
+    auto state = Napi::Buffer<uint8_t>::Copy(info.Env(), base.data(), base.size());
+    ApplyStateDelta({state.Data(), state.Length()}, BytesArgument(info, 1, "delta"));
+    return state;
+  });
+}
+
 }  // namespace
 }  // namespace memory
 
@@ -73,6 +97,8 @@ void InitMemory(Napi::Env env, Napi::Object exports) {
   area.Set("attach", Napi::Function::New<memory::AttachGuestMemory>(env, "attach"));
   area.Set("openReplica", Napi::Function::New<memory::OpenReplica>(env, "openReplica"));
   area.Set("hasher", Napi::Function::New<memory::NewHasher>(env, "hasher"));
+  area.Set("stateDelta", Napi::Function::New<memory::StateDeltaJs>(env, "stateDelta"));
+  area.Set("applyStateDelta", Napi::Function::New<memory::ApplyStateDeltaJs>(env, "applyStateDelta"));
   area.Set("measureMemcpy", Napi::Function::New<memory::MeasureMemcpy>(env, "measureMemcpy"));
   exports.Set("memory", area);
   exports.Set("openGate", Napi::Function::New<memory::OpenGate>(env, "openGate"));

@@ -71,6 +71,8 @@ export class BackupPeer {
     this.#receiver = new ReplicaReceiver(ramBytes * STAGING_PER_RAM + DEVICE_STATE_BYTES_MAX, {
       replica: standby.replica,
       newHasher: () => native.memory.hasher(),
+      applyStateDelta: (base, delta) => native.memory.applyStateDelta(base, delta),
+      checkDeviceState,
       recycle: (chunk) => pool.recycle(chunk),
       onApplyFailed: (error) => listener.onStandbyDied(error.message),
     });
@@ -217,9 +219,9 @@ export class BackupPeer {
       case 'compareDisks':
         return this.#disks.sendDigests(decodeMessage('compareDisks', payload), this.channel);
       case 'deviceState':
-        // What the standby would choke on must never be committed.
-        checkDeviceState(payload);
         return this.#receiver.onDeviceState(epoch, payload);
+      case 'deviceStateDelta':
+        return this.#receiver.onDeviceStateDelta(epoch, payload);
       case 'checkpoint':
         return this.#commit(epoch, decodeMessage('checkpoint', payload));
       case 'yield':

@@ -145,6 +145,7 @@ export class Protection {
         records,
         newHasher: () => native.memory.hasher(),
         checkDeviceState,
+        stateDelta: (base, state) => native.memory.stateDelta(base, state),
         guestLoad: (pausedMs) => guest.loadShare(pausedMs),
         signal: (onClosed) => native.boundarySignal(onClosed),
         boundaries: [...hold.boundaries, guest.mirror.boundary],

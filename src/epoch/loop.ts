@@ -34,6 +34,8 @@ export interface EpochLoopDependencies {
   newHasher: () => NativeHasher;
   /** Throws unless the device state is whole. */
   checkDeviceState: (deviceState: Buffer) => void;
+  /** The difference, where it is worth its while. */
+  stateDelta: (base: Buffer, state: Buffer) => Buffer | undefined;
   boundaries: readonly NativeBoundary[];
   /** Makes a boundary that calls back when an epoch has closed. */
   signal: (onClosed: (epoch: number) => void) => NativeBoundary;
@@ -84,6 +86,8 @@ export class EpochLoop {
   #epoch: number;
   #stopped = false;
   #pauseFailures = 0;
+  /** What the backup has, as its checkpoint is the last that was committed. */
+  #committedState: Buffer | undefined;
   readonly #anticipation = new Anticipation();
   /** A question began the pause that comes now, or has come. */
   #anticipated = false;
@@ -205,6 +209,7 @@ export class EpochLoop {
     const { shippedAtMs, committed } = await this.#ship(epoch, totals, hasher, paused);
     const sentAtMs = performance.now();
     await committed;
+    this.#committedState = paused.deviceState;
     const committedAtMs = performance.now();
     const releasedPackets = await release(committedEpoch(epoch));
     const releasedAtMs = performance.now();
@@ -342,8 +347,9 @@ export class EpochLoop {
       ...(this.#drops(epoch) ? { dropChunk } : {}),
     });
     hasher.update(deviceState);
-    totals.bytes += deviceState.length;
-    const state = channel.send({ type: 'deviceState', epoch, term }, deviceState);
+    const { type, bytes } = this.#stateToSend(deviceState);
+    totals.bytes += bytes.length;
+    const state = channel.send({ type, epoch, term }, bytes);
     state.catch(() => undefined);
     const shippedAtMs = performance.now();
     const logs = await proof;
@@ -365,6 +371,14 @@ export class EpochLoop {
       ),
     ]);
     return { shippedAtMs, committed };
+  }
+
+  #stateToSend(state: Buffer): { type: 'deviceState' | 'deviceStateDelta'; bytes: Buffer } {
+    const base = this.#committedState;
+    const delta = base === undefined ? undefined : this.dependencies.stateDelta(base, state);
+    return delta === undefined
+      ? { type: 'deviceState', bytes: state }
+      : { type: 'deviceStateDelta', bytes: delta };
   }
 }
 

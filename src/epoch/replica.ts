@@ -28,6 +28,9 @@ interface Incomplete {
 export interface ReplicaDependencies {
   replica: NativeReplica;
   newHasher: () => NativeHasher;
+  applyStateDelta: (base: Buffer, delta: Buffer) => Buffer;
+  /** Throws unless the device state is whole: what the standby would choke on must never be committed. */
+  checkDeviceState: (deviceState: Buffer) => void;
   /** Gets chunk buffers back once they are applied or thrown away. */
   recycle: (chunk: Buffer) => void;
   /** The replica can no longer be trusted. Once. */
@@ -89,9 +92,24 @@ export class ReplicaReceiver {
   }
 
   onDeviceState(epoch: number, deviceState: Buffer): void {
+    this.dependencies.checkDeviceState(deviceState);
     const incomplete = this.#incompleteOf(epoch);
     incomplete.hasher.update(deviceState);
     incomplete.deviceState = deviceState;
+  }
+
+  /** The device state as its difference to that of the committed checkpoint. */
+  onDeviceStateDelta(epoch: number, delta: Buffer): void {
+    const base = this.#committed?.deviceState;
+    if (base === undefined)
+      throw epochError('EPOCH_NO_DEVICE_STATE', 'a difference to nothing', { epoch });
+    let deviceState: Buffer;
+    try {
+      deviceState = this.dependencies.applyStateDelta(base, delta);
+    } catch (cause) {
+      throw epochError('EPOCH_CHUNK_MALFORMED', messageOf(cause), { epoch, cause });
+    }
+    this.onDeviceState(epoch, deviceState);
   }
 
   /** Verifies that all is there; from its return the checkpoint is committed and will be applied. */

@@ -42,6 +42,7 @@ export const FRAME_TYPES = {
   diskChunk: { id: 13, bytesMax: CHUNK_BYTES_MAX },
   compareDisks: { id: 14, bytesMax: MESSAGE_BYTES_MAX },
   diskDigests: { id: 15, bytesMax: CHUNK_BYTES_MAX },
+  deviceStateDelta: { id: 16, bytesMax: DEVICE_STATE_BYTES_MAX },
 } as const;
 
 export type FrameType = keyof typeof FRAME_TYPES;

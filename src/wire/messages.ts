@@ -11,7 +11,7 @@ import { DISKS_MAX, EPOCHS_PER_CHECKPOINT_MAX } from './limits.js';
  *    nor is version 2, whose heartbeats confirm nothing.
  * 1: memory, device state, heartbeats.
  */
-export const PROTOCOL_VERSIONS = [3] as const;
+export const PROTOCOL_VERSIONS = [4] as const;
 
 const nonNegative = z.number().int().nonnegative();
 

@@ -47,6 +47,13 @@ function receiver(stagingBytesMax = 1_000) {
   const made = new ReplicaReceiver(stagingBytesMax, {
     replica,
     newHasher: joiner,
+    applyStateDelta: (base, delta) => {
+      if (delta.toString() === 'bad') throw new Error('outside');
+      return Buffer.from(`${base}${delta}`);
+    },
+    checkDeviceState: (state) => {
+      if (state.toString() === 'cut off') throw new Error('not whole');
+    },
     recycle: (chunk) => recycled.push(chunk.toString()),
     onApplyFailed: (error) => failures.push(error),
   });
@@ -149,6 +156,32 @@ describe('the replica receiver', () => {
     expect(replica.chunks).toEqual(['b']);
     expect(recycled).toEqual(['a', 'b']);
     expect(to.committed?.epoch).toBe(2);
+  });
+
+  it('makes a device state of the committed one and a difference', async () => {
+    const { receiver: to } = receiver();
+    send(to, 1, []);
+    to.onDeviceStateDelta(2, Buffer.from('+2'));
+    to.onCheckpoint(2, { digest: 'device+2;', chunks: 0, disks: [], addresses: [] });
+    // Not to what is only staged.
+    to.onDeviceStateDelta(3, Buffer.from('+3'));
+    to.onDeviceStateDelta(4, Buffer.from('+4'));
+    to.onCheckpoint(4, { digest: 'device+2+4;', chunks: 0, disks: [], addresses: [] });
+    expect(to.committed?.deviceState.toString()).toBe('device+2+4');
+    await to.finishApplying();
+  });
+
+  it('refuses a difference to nothing, one that does not fit, and a state that is not whole', () => {
+    const { receiver: to } = receiver();
+    expect(() => to.onDeviceStateDelta(1, Buffer.from('+1'))).toThrow(
+      expect.objectContaining({ code: 'EPOCH_NO_DEVICE_STATE' }),
+    );
+    send(to, 1, []);
+    expect(() => to.onDeviceStateDelta(2, Buffer.from('bad'))).toThrow(
+      expect.objectContaining({ code: 'EPOCH_CHUNK_MALFORMED' }),
+    );
+    expect(() => to.onDeviceState(2, Buffer.from('cut off'))).toThrow('not whole');
+    expect(to.committed?.epoch).toBe(1);
   });
 
   it('lets sync write at once, but never after the first commit', async () => {

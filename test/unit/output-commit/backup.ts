@@ -3,7 +3,7 @@
  * monitor. Modelled: the standby's RAM, and the handful of lines that `BackupPeer` has around them.
  */
 import { ReplicaReceiver } from '../../../src/epoch/replica.js';
-import type { NativeReplica } from '../../../src/native.js';
+import { type NativeReplica, native } from '../../../src/native.js';
 import { FrameChannel } from '../../../src/wire/channel.js';
 import type { Frame } from '../../../src/wire/frames.js';
 import { decodeMessage } from '../../../src/wire/messages.js';
@@ -53,6 +53,8 @@ export class Backup {
     this.#replica = new ReplicaReceiver(STAGING_BYTES_MAX, {
       replica: this.#standby(),
       newHasher: () => new Md5(),
+      applyStateDelta: (base, delta) => native.memory.applyStateDelta(base, delta),
+      checkDeviceState: () => undefined,
       recycle: () => undefined,
       onApplyFailed: (error) => {
         throw error;
@@ -83,6 +85,9 @@ export class Backup {
         return;
       case 'deviceState':
         this.#replica.onDeviceState(epoch, payload);
+        return;
+      case 'deviceStateDelta':
+        this.#replica.onDeviceStateDelta(epoch, payload);
         return;
       case 'checkpoint':
         this.#replica.onCheckpoint(epoch, decodeMessage('checkpoint', payload));

@@ -39,7 +39,8 @@ export interface PauseOdds {
 export const PAGE_ENTRY_BYTES = 6;
 const ENTRIES_PER_CHUNK_MAX = 4;
 const PAGE_BYTES = 4096;
-const DEVICE_STATE_BYTES = 4;
+/** The counter, and what never changes. */
+const DEVICE_STATE_BYTES = 256;
 /** Longest that each part of a pause takes, ms. */
 const PART_MS = 1.5;
 

@@ -9,6 +9,7 @@ import { EpochLoop } from '../../../src/epoch/loop.js';
 import { type PolicyOptions, policyOf } from '../../../src/epoch/policy.js';
 import { EpochRecords } from '../../../src/epoch/records.js';
 import { Shipper } from '../../../src/epoch/shipper.js';
+import { native } from '../../../src/native.js';
 import { FrameChannel } from '../../../src/wire/channel.js';
 import { asNative, type GuestMemory } from './guest-memory.js';
 import { Ear } from './heartbeats.js';
@@ -112,6 +113,7 @@ export class Primary {
         records: new EpochRecords(),
         newHasher: () => new Md5(),
         checkDeviceState: () => undefined,
+        stateDelta: (base, state) => native.memory.stateDelta(base, state),
         boundaries,
         signal: (onClosed) =>
           asNative({
