@@ -18,13 +18,19 @@ export function judgeConsole(text: string): ConsoleVerdict {
   return undefined;
 }
 
-/** Resolves when the guest is ready. @throws LAB_GUEST_NOT_READY when it fails or after `timeoutMs` */
+/**
+ * Resolves when the guest is ready. @throws LAB_GUEST_NOT_READY when it fails or after `timeoutMs`, LAB_GUEST_SILENT
+ * when it said nothing until then
+ */
 export async function waitUntilReady(path: string, timeoutMs: number): Promise<void> {
   const file = await open(path, 'a+');
   try {
     const { text, verdict } = await follow(file, path, timeoutMs);
     if (verdict?.ready === true) return;
     const reason = verdict?.reason ?? `no "us-ready" within ${timeoutMs} ms`;
+    if (text === '' && verdict === undefined) {
+      throw labError('LAB_GUEST_SILENT', `nothing on console ${path} within ${timeoutMs} ms`);
+    }
     const tail = text.slice(-LOG_TAIL_BYTES_MAX);
     throw labError('LAB_GUEST_NOT_READY', `${reason}; console ${path} ends with:\n${tail}`);
   } finally {

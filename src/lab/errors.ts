@@ -30,6 +30,10 @@ export const labErrors = {
     meaning: 'A guest did not come up within the limit, or said on its console why it cannot.',
     remedy: 'Read the console log named in the message; on a loaded machine, try again.',
   },
+  LAB_GUEST_SILENT: {
+    meaning: 'A guest started twice and said nothing at all on its console.',
+    remedy: 'The message says where its processors stand; see whether the machine is overloaded.',
+  },
   LAB_GUEST_NO_ANSWER: {
     meaning: 'A program in the guest did not answer a question within the limit.',
     remedy: 'Check that the guest runs and that `run` named the program.',

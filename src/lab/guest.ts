@@ -1,13 +1,15 @@
 /** Starts a guest in the laboratory and asks the programs in it. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
+import { messageOf, UnderstudyError } from '../errors.js';
 import { accelerator } from './accelerator.js';
 import { waitUntilReady } from './console.js';
 import { createDisks, type DiskOptions } from './disk-image.js';
 import { domainXml, type GuestProgram, kernelArguments, type MachineType } from './domain-xml.js';
+import { labError } from './errors.js';
 import { guestImage } from './guest-image.js';
 import { CLIENT_ADDRESS, CONSOLE_DIRECTORY, guestAddress } from './layout.js';
-import { GUEST_READY_TIMEOUT_MS } from './limits.js';
+import { GUEST_READY_TIMEOUT_MS, GUEST_SILENT_TIMEOUT_MS } from './limits.js';
 import type { Host } from './place.js';
 import { BEACON_PORT } from './ports.js';
 import type { GuestRecord } from './state.js';
@@ -25,7 +27,6 @@ export interface GuestOptions {
   disks?: readonly DiskOptions[];
   /** Persistent: libvirt still knows the domain when it is not running (default false). */
   define?: boolean;
-  readyTimeoutMs?: number;
 }
 
 /** The guest is running and ready when this resolves. @throws LAB_GUEST_NOT_READY, LAB_COMMAND_FAILED */
@@ -75,7 +76,7 @@ export async function startGuest(
   const xmlPath = `${host.runDir}/run/${guest.name}.xml`;
   await writeFile(xmlPath, xml);
   if (options.define === true) await host.virsh('define', xmlPath);
-  await boot(guest, options.readyTimeoutMs, () =>
+  await boot(host, guest, () =>
     options.define === true ? host.virsh('start', guest.name) : host.virsh('create', xmlPath),
   );
   return guest;
@@ -85,26 +86,56 @@ export async function startGuest(
  * Starts a domain that a host knows and that does not run: the guest of that record, or its standby
  * after a takeover. Ready when this resolves. @throws LAB_GUEST_NOT_READY, LAB_COMMAND_FAILED
  */
-export async function bootGuest(
-  host: Host,
-  guest: GuestRecord,
-  readyTimeoutMs?: number,
-): Promise<GuestRecord> {
+export async function bootGuest(host: Host, guest: GuestRecord): Promise<GuestRecord> {
   const console = guest.consolePath.slice(guest.consolePath.indexOf(CONSOLE_DIRECTORY));
   const there = { ...guest, host: host.name, consolePath: `${host.runDir}${console}` };
-  await boot(there, readyTimeoutMs, () => host.virsh('start', guest.name));
+  await boot(host, there, () => host.virsh('start', guest.name));
   return there;
 }
 
+/**
+ * An emulated guest with two processors was seen to hang before its first word, once in a great many starts.
+ * Nothing of ours is there yet: it gets a second start, and whoever watches is told where the first one stood.
+ */
 async function boot(
-  { consolePath }: GuestRecord,
-  readyTimeoutMs: number | undefined,
+  host: Host,
+  { name, consolePath }: GuestRecord,
   start: () => Promise<string>,
 ): Promise<void> {
-  // An older guest of this name said its own `us-ready` there.
-  await rm(consolePath, { force: true });
-  await start();
-  await waitUntilReady(consolePath, readyTimeoutMs ?? GUEST_READY_TIMEOUT_MS);
+  const once = async (timeoutMs: number): Promise<void> => {
+    // An older guest of this name said its own `us-ready` there.
+    await rm(consolePath, { force: true });
+    await start();
+    await waitUntilReady(consolePath, timeoutMs);
+  };
+  try {
+    await once(GUEST_SILENT_TIMEOUT_MS);
+  } catch (error) {
+    if (!isSilent(error)) throw error;
+    process.emitWarning(`${name}: ${messageOf(error)}; ${await whereItStands(host, name)}`);
+    await host.virsh('destroy', name);
+    await once(GUEST_READY_TIMEOUT_MS).catch(async (again: unknown) => {
+      if (!isSilent(again)) throw again;
+      const where = await whereItStands(host, name);
+      throw labError('LAB_GUEST_SILENT', `${messageOf(again)}; ${where}`, { cause: again });
+    });
+  }
+}
+
+function isSilent(error: unknown): boolean {
+  return error instanceof UnderstudyError && error.code === 'LAB_GUEST_SILENT';
+}
+
+/** For people: its state, and at which instructions its processors are. */
+async function whereItStands(host: Host, name: string): Promise<string> {
+  try {
+    const state = await host.virsh('domstate', name, '--reason');
+    const ask = ['qemu-monitor-command', name, '--hmp', 'info registers -a'];
+    const places = (await host.virsh(...ask)).match(/^CPU#\d+|RIP=[0-9a-f]+|HLT=\d/gm) ?? [];
+    return `${state.trim()}: ${places.join(' ')}`;
+  } catch (error) {
+    return `its state is unknown: ${messageOf(error)}`;
+  }
 }
 
 // QEMU's own prefix, which no real card has.

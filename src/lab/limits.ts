@@ -10,6 +10,8 @@ export const LIBVIRTD_START_TIMEOUT_MS = 60_000;
 export const IMAGE_BUILD_TIMEOUT_MS = 600_000;
 /** Boot takes 3–4 s emulated; other work may share the cores. */
 export const GUEST_READY_TIMEOUT_MS = 60_000;
+/** A guest that has said nothing by then is started again, once. */
+export const GUEST_SILENT_TIMEOUT_MS = 30_000;
 /** A guest boots within 1 s where KVM works; where it does not, it hangs for ever. */
 export const KVM_PROBE_TIMEOUT_MS = 10_000;
 /** Killed processes vanish within a tick, a QEMU with much memory within 100 ms. */
