@@ -87,6 +87,8 @@ export interface NativePlugHold {
 export interface NativeInboundWatch {
   /** Told of every epoch that closes; questions asked before count no more. */
   readonly boundary: NativeBoundary;
+  /** The same, for a caller without a capture. */
+  closeEpoch(epoch: number): void;
   /**
    * The next question fires `trigger`, or one asked since the last boundary, at `notBeforeNs` (CLOCK_MONOTONIC)
    * or later. Once; the last one given counts.

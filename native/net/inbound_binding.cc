@@ -20,6 +20,7 @@ class InboundWatchJs : public Napi::ObjectWrap<InboundWatchJs> {
   static Napi::Function Class(Napi::Env env) {
     return DefineClass(env, "NativeInboundWatch",
                        {InstanceAccessor<&InboundWatchJs::Boundary>("boundary"),
+                        InstanceMethod<&InboundWatchJs::CloseEpoch>("closeEpoch"),
                         InstanceMethod<&InboundWatchJs::FireAtInbound>("fireAtInbound"),
                         InstanceMethod<&InboundWatchJs::Close>("close")});
   }
@@ -42,6 +43,13 @@ class InboundWatchJs : public Napi::ObjectWrap<InboundWatchJs> {
   Napi::Value Boundary(const Napi::CallbackInfo& info) {
     return Napi::External<BoundaryRef>::New(info.Env(), new BoundaryRef{watch_},
                                             [](Napi::Env, BoundaryRef* ref) { delete ref; });
+  }
+
+  Napi::Value CloseEpoch(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&] {
+      watch_->OnEpochClosed(CountFrom(info[0], "epoch"));
+      return info.Env().Undefined();
+    });
   }
 
   Napi::Value FireAtInbound(const Napi::CallbackInfo& info) {

@@ -280,6 +280,7 @@ export class EpochLoop {
       checkDeviceState(paused.deviceState);
       return paused;
     } catch (cause) {
+      shipper.forget();
       if (captured) memory.abandon();
       this.#pauseFailures += 1;
       onPauseFailed(cause as Error, this.#pauseFailures);

@@ -63,16 +63,20 @@ export class Shipper {
 
   /**
    * For the capture that comes next: its first chunk is sent while the guest still stands. `ship` sends the rest;
-   * when the capture fails, what was sent is of an epoch that will never be whole. Call when the last epoch is committed.
+   * when the capture fails, `forget` it: what was sent is of an epoch that will never be whole.
    */
   ahead(type: ShippedType, epoch: number, totals: Shipped, options: ShipOptions): NativeAhead {
-    this.#aheadWasAll = false;
     const frame = this.#nextFrame();
     const onEncoded = (encoded: NativeEncoded): void => {
       this.#aheadWasAll = encoded.done;
       this.#send({ type, epoch }, { frame, encoded }, totals, options);
     };
     return { into: roomOf(frame, SHIP_CHUNK_BYTES), onEncoded };
+  }
+
+  /** The capture failed: its pages come again with the next one. */
+  forget(): void {
+    this.#aheadWasAll = false;
   }
 
   /**

@@ -7,6 +7,7 @@ import type { HoldBackend } from '../../src/netbuffer/output-hold.js';
 import { crashCases } from './netbuffer-cases-crash.js';
 import { epochCases } from './netbuffer-cases-epochs.js';
 import { guestCases } from './netbuffer-cases-guests.js';
+import { inboundCases } from './netbuffer-cases-inbound.js';
 import { kindCases } from './netbuffer-cases-kinds.js';
 import { limitCases } from './netbuffer-cases-limits.js';
 import { passingCases } from './netbuffer-cases-passing.js';
@@ -40,6 +41,7 @@ export const holdCases: readonly HoldCase[] = [
   ...passingCases,
   ...streamCases,
   ...guestCases,
+  ...inboundCases,
   ...unheldCases,
   ...crashCases,
 ];

@@ -34,7 +34,7 @@ async function protect({ tap, bridge, talkerPid, counterPath, backup, lastEpoch,
     tap,
     bridge,
     epoch: lastEpoch + 1,
-    onWaiting: () => loop?.outputWaits(),
+    onWaiting: (openEpoch) => loop?.outputWaits(openEpoch),
     onFilling: () => loop?.holdFills(),
     onTrouble: (trouble) => {
       throw new Error(`${trouble.kind}: ${trouble.reason}`);
@@ -60,14 +60,15 @@ async function protect({ tap, bridge, talkerPid, counterPath, backup, lastEpoch,
       // All of it is in the device state.
       shipper: {
         ship: () => Promise.resolve(),
-        encodeAhead: () => undefined,
-        forget: () => Promise.resolve(),
+        ahead: () => undefined,
+        forget: () => undefined,
       },
       channel,
       commits,
       records: new EpochRecords(),
       newHasher: md5,
       checkDeviceState: () => undefined,
+      stateDelta: () => undefined,
       // The hold's is called by `capture`; nobody waits for the other.
       boundaries: [],
       signal: () => undefined,
