@@ -2,6 +2,7 @@
  * The agent of one host: owns a session process per domain and role, answers operators on the control
  * socket and other hosts' primaries on its port.
  */
+import { rm } from 'node:fs/promises';
 import type { Server } from 'node:net';
 import { DiskRecords } from '../diskmirror/disk-record.js';
 import { FAULTS, isFault } from '../epoch/faults.js';
@@ -20,10 +21,12 @@ import { checkAll, type Endpoint, type FullReport } from './check.js';
 import { type Holdings, report, statusWithoutSession } from './copies.js';
 import type { EpochReport } from './epoch-report.js';
 import { agentError } from './errors.js';
+import { findSessions, type SessionName } from './found-sessions.js';
 import { SESSION_END_TIMEOUT_MS } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import type { ProtectRequest } from './protect-request.js';
 import type { SessionConfig } from './session-config.js';
+import type { SessionEnd } from './session-life.js';
 import { listenForHello } from './session-listener.js';
 import { SessionProcess } from './session-process.js';
 import type { DomainStatus } from './status.js';
@@ -59,7 +62,9 @@ export class Agent {
     };
   }
 
+  /** Goes on with the sessions of the agent before; answers afterwards. */
   async start(): Promise<void> {
+    await this.#adoptSessions();
     const { server, port } = await listenForHello(
       this.options.listen,
       { onHello: (channel, hello) => this.#onHello(channel, hello), term: () => 0 },
@@ -190,18 +195,47 @@ export class Agent {
 
   async #start(config: SessionConfig): Promise<SessionProcess> {
     const { domain, role } = config;
-    const session = await SessionProcess.start(config, (end) => {
-      const level = end.orderly ? 'info' : 'error';
-      this.log[level](LOG_EVENTS.sessionEnded, { domain, role, ...end });
-      if (!end.orderly) this.#afterDeath(config);
-    });
+    const session = await SessionProcess.start(config, (end) => this.#onEnded(config, end));
     this.#sessions.set(domain, session);
     this.log.info(LOG_EVENTS.sessionUp, { domain, role, pid: session.pid, port: session.port });
     return session;
   }
 
+  #onEnded({ domain, role }: SessionName, end: SessionEnd): void {
+    const level = end.orderly ? 'info' : 'error';
+    this.log[level](LOG_EVENTS.sessionEnded, { domain, role, ...end });
+    if (!end.orderly) this.#afterDeath({ domain, role });
+  }
+
+  async #adoptSessions(): Promise<void> {
+    for (const found of await findSessions(this.options.runDir)) {
+      const { name, card } = found;
+      if (card === undefined) await rm(found.paths.socket, { force: true });
+      const session = SessionProcess.adopt(found, (end) => this.#onEnded(name, end));
+      // Of one that died nothing is left to be seen or done when its guest is gone as well.
+      if (card !== undefined || (await this.#mayRunHere(name.domain))) {
+        this.#sessions.set(name.domain, session);
+        this.log.info(LOG_EVENTS.sessionFound, { ...name, pid: card?.pid });
+      }
+    }
+  }
+
+  async #mayRunHere(domain: string): Promise<boolean> {
+    try {
+      const hypervisor = await this.#hypervisor();
+      try {
+        return (await hypervisor.list()).some(({ name, running }) => name === domain && running);
+      } finally {
+        await hypervisor.close();
+      }
+    } catch (error) {
+      this.log.error(LOG_EVENTS.teardown, { domain, error: messageOf(error) });
+      return true;
+    }
+  }
+
   /** What the state table asks for when a session process dies; the session cannot do it any more. */
-  #afterDeath({ domain, role }: SessionConfig): void {
+  #afterDeath({ domain, role }: SessionName): void {
     const state = role === 'primary' ? 'protected' : 'syncing';
     const actions = rowFor(role, state, 'sessionDied')?.actions ?? [];
     if (!actions.includes('destroyStandby')) return;

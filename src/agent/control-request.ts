@@ -41,3 +41,10 @@ export async function controlRequest(
     await client.close();
   }
 }
+
+/** Whether a request failed because the process that served that socket is gone. */
+export function isDeadSocket(error: unknown): boolean {
+  if (!(error instanceof UnderstudyError)) return false;
+  const { cause } = error.context;
+  return cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED';
+}

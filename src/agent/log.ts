@@ -5,6 +5,7 @@ export const LOG_EVENTS = {
   agentUp: 'agent-up',
   agentDown: 'agent-down',
   sessionUp: 'session-up',
+  sessionFound: 'session-found',
   sessionEnded: 'session-ended',
   stateChanged: 'state-changed',
   syncDone: 'sync-done',

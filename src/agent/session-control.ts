@@ -16,6 +16,13 @@ export interface SessionRequests {
   epochs(count: number): EpochReport;
 }
 
+/** What another agent must know to go on with a session that it did not start. */
+export interface SessionCard {
+  pid: number;
+  /** Where a backup session listens for its primary. */
+  port?: number;
+}
+
 export interface SessionPaths {
   socket: string;
   status: string;
@@ -44,11 +51,13 @@ export function sessionPaths(
 export async function serveSession(
   paths: SessionPaths,
   requests: SessionRequests,
+  card: SessionCard,
 ): Promise<FastifyInstance> {
   const server = Fastify();
   server.setErrorHandler((error, _request, reply) =>
     reply.code(error instanceof UnderstudyError ? 409 : 500).send({ error: reasonOf(error) }),
   );
+  server.get('/v1/session', async () => card);
   server.get('/v1/status', async () => requests.status());
   server.post<{ Body: { force?: boolean } }>('/v1/unprotect', async ({ body }) => {
     await requests.unprotect(body?.force === true);

@@ -48,16 +48,14 @@ async function main(config: SessionConfig): Promise<void> {
       ? new PrimarySession(config, dependencies)
       : new BackupSession(config, dependencies);
   await session.prepare();
-  const control = await serveSession(paths, session);
   const listener =
     session instanceof BackupSession && config.role === 'backup'
       ? await listenForBackup(session, config.listenHost, log)
       : undefined;
+  const port = listener === undefined ? {} : { port: listener.port };
+  const control = await serveSession(paths, session, { pid: process.pid, ...port });
   const running = session.run();
-  const ready: SessionReady = {
-    ready: true,
-    ...(listener === undefined ? {} : { port: listener.port }),
-  };
+  const ready: SessionReady = { ready: true, ...port };
   process.send?.(ready, () => process.disconnect());
   log.info(LOG_EVENTS.sessionUp, ready);
 

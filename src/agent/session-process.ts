@@ -4,52 +4,46 @@
  * stay frozen; its output stays held.
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { constants, existsSync } from 'node:fs';
-import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { messageOf, UnderstudyError } from '../errors.js';
-import { controlRequest } from './control-request.js';
+import { messageOf, type UnderstudyError } from '../errors.js';
+import { controlRequest, isDeadSocket } from './control-request.js';
 import type { EpochReport } from './epoch-report.js';
 import { agentError } from './errors.js';
+import type { FoundSession, SessionName } from './found-sessions.js';
 import { SESSION_READY_TIMEOUT_MS, STATUS_TIMEOUT_MS } from './limits.js';
 import type { SessionConfig } from './session-config.js';
 import { type SessionPaths, sessionPaths } from './session-control.js';
+import {
+  lastWrittenStatus,
+  lifeOfChild,
+  lifeOfStranger,
+  lifeThatEnded,
+  type SessionEnd,
+  type SessionLife,
+} from './session-life.js';
 import type { SessionReady } from './session-main.js';
 import { type DomainStatus, reasonOf } from './status.js';
-
-export interface SessionEnd {
-  /** It ended by itself after what was asked of it. */
-  orderly: boolean;
-  how: string;
-}
 
 export class SessionProcess {
   #end: SessionEnd | undefined;
 
   private constructor(
-    readonly config: SessionConfig,
+    readonly name: SessionName,
     private readonly paths: SessionPaths,
-    private readonly child: ChildProcess,
+    private readonly life: SessionLife,
     /** Where a backup session listens. */
     readonly port: number | undefined,
     onEnded: (end: SessionEnd) => void,
   ) {
-    child.once('exit', (code, signal) => {
-      this.#end = {
-        orderly: code === 0,
-        how: signal === null ? `exit code ${code}` : `killed by ${signal}`,
-      };
-      openLeftGate(paths.fifo).then(
-        () => onEnded(this.#end as SessionEnd),
-        () => onEnded(this.#end as SessionEnd),
-      );
-    });
+    void this.#followToItsEnd(onEnded);
   }
 
   get pid(): number {
-    return this.child.pid ?? 0;
+    return this.life.pid;
   }
 
   get hasEnded(): boolean {
@@ -72,11 +66,21 @@ export class SessionProcess {
         execArgv: ['--enable-source-maps'],
         stdio: ['ignore', log.fd, log.fd, 'ipc'],
       });
+      const life = lifeOfChild(child);
       const ready = await readiness(child, config, paths);
-      return new SessionProcess(config, paths, child, ready.port, onEnded);
+      return new SessionProcess(config, paths, life, ready.port, onEnded);
     } finally {
       await log.close();
     }
+  }
+
+  /** A session that an earlier agent started: it lives on, or died while no agent was there. */
+  static adopt(
+    { name, paths, card }: FoundSession,
+    onEnded: (end: SessionEnd) => void,
+  ): SessionProcess {
+    const life = card === undefined ? lifeThatEnded : lifeOfStranger(card.pid, paths.status);
+    return new SessionProcess(name, paths, life, card?.port, onEnded);
   }
 
   /** The live status; of a session that ended or does not answer, the last one and what that means. */
@@ -96,12 +100,12 @@ export class SessionProcess {
     } catch (cause) {
       // A session that ends closes its socket a moment before its process is gone.
       if (!(await this.endsWithin(STATUS_TIMEOUT_MS))) {
-        const message = `the ${this.config.role} session does not answer: ${messageOf(cause)}`;
+        const message = `the ${this.name.role} session does not answer: ${messageOf(cause)}`;
         return this.#lastStatus(agentError('AGENT_SESSION_SILENT', message, { cause }));
       }
     }
     if (this.#end?.orderly === true) return this.#lastStatus();
-    const message = `the ${this.config.role} session ended: ${this.#end?.how}`;
+    const message = `the ${this.name.role} session ended: ${this.#end?.how}`;
     return this.#lastStatus(agentError('AGENT_SESSION_DIED', message));
   }
 
@@ -125,27 +129,34 @@ export class SessionProcess {
   /** Whether the process is gone within `timeoutMs`. */
   async endsWithin(timeoutMs: number): Promise<boolean> {
     if (!this.hasEnded) {
-      const signal = AbortSignal.timeout(timeoutMs);
-      await once(this.child, 'exit', { signal }).catch(() => undefined);
+      const timer = new AbortController();
+      const over = delay(timeoutMs, undefined, { signal: timer.signal }).catch(() => undefined);
+      await Promise.race([this.life.ended, over]);
+      timer.abort();
     }
     return this.hasEnded;
   }
 
+  async #followToItsEnd(onEnded: (end: SessionEnd) => void): Promise<void> {
+    this.#end = await this.life.ended;
+    // A gate that cannot be opened is not there any more.
+    await openLeftGate(this.paths.fifo).catch(() => undefined);
+    onEnded(this.#end);
+  }
+
   /** What the session last wrote; with `failure` it is failed, whatever it was then. */
   async #lastStatus(failure?: UnderstudyError): Promise<DomainStatus> {
-    const { domain, role } = this.config;
+    const { domain, role } = this.name;
     const since = new Date().toISOString();
     const none = { domain, role, state: 'failed' as const, term: 0, since, sessionPid: this.pid };
-    const last = existsSync(this.paths.status)
-      ? (JSON.parse(await readFile(this.paths.status, 'utf8')) as DomainStatus)
-      : none;
+    const last = (await lastWrittenStatus(this.paths.status)) ?? none;
     if (failure === undefined) return last;
     return { ...last, state: 'failed', reason: reasonOf(failure) };
   }
 }
 
 /** A session outlives its agent; another one for the same domain and role would fight with it. */
-async function requireNobody({ domain, role }: SessionConfig, paths: SessionPaths): Promise<void> {
+async function requireNobody({ domain, role }: SessionName, paths: SessionPaths): Promise<void> {
   if (!existsSync(paths.socket)) return;
   let pid: number;
   try {
@@ -159,15 +170,11 @@ async function requireNobody({ domain, role }: SessionConfig, paths: SessionPath
     pid = (status as DomainStatus).sessionPid;
   } catch (error) {
     // Nobody listens: the socket is a dead session's.
-    if (error instanceof UnderstudyError && isRefusal(error.context.cause)) return;
+    if (isDeadSocket(error)) return;
     throw error;
   }
   const message = `process ${pid}, started by an earlier agent, is the ${role} session of ${domain}`;
   throw agentError('AGENT_ALREADY_PROTECTED', message, { domain });
-}
-
-function isRefusal(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED';
 }
 
 function readiness(

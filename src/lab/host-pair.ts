@@ -1,5 +1,6 @@
 /** The laboratory's two hosts with an agent on each, and what an operator would ask of them. */
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { openSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -45,6 +46,15 @@ export class HostPair {
   /** A host that lost power is back, with an agent. @throws LAB_AGENT_NOT_READY, LAB_LIBVIRTD_FAILED */
   async bootHost(name: HostName): Promise<void> {
     await this.lab.bootHost(name);
+    this.agents[name] = await startAgent(this.lab, name);
+  }
+
+  /** Its agent dies (SIGKILL); `meanwhile` happens; another one starts. @throws LAB_AGENT_NOT_READY */
+  async restartAgent(name: HostName, meanwhile?: () => Promise<void>): Promise<void> {
+    const { process: agent } = this.agents[name];
+    agent.kill('SIGKILL');
+    if (agent.exitCode === null && agent.signalCode === null) await once(agent, 'exit');
+    await meanwhile?.();
     this.agents[name] = await startAgent(this.lab, name);
   }
 
