@@ -5,3 +5,8 @@
 export function monotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
+
+/** A moment of monotonicMs() for native code, ns: never an earlier one. */
+export function notBeforeNs(momentMs: number): bigint {
+  return BigInt(Math.max(0, Math.ceil(momentMs * 1e6)));
+}

@@ -228,7 +228,7 @@ export interface NativeGuestMemory {
   /** Sum of the ranges. */
   readonly ramBytes: number;
   /**
-   * The critical section, on its own thread: wait (at most `openTimeoutMs`) for the
+   * The critical section, on its own thread: wait (at most `openTimeoutMs`) for
    * QEMU to open the gate, tell every boundary that `epoch` has closed, scan + re-protect,
    * copy into staging (`copy: 'staged'`) or only remember the ranges (`copy: 'live'`, used by
    * sync: they are read later while the guest runs, which is exact because a page that

@@ -1,4 +1,5 @@
 /** The output holds of all NICs of one domain, driven as one. */
+import { notBeforeNs } from '../clock.js';
 import {
   type NativeBoundary,
   type NativeInboundWatch,
@@ -106,8 +107,7 @@ export class HoldSet {
 
   /** The first question to the guest, on any of its NICs, fires it. */
   fireAtInbound(trigger: NativeTrigger, notBeforeMs: number): void {
-    const notBeforeNs = BigInt(Math.ceil(notBeforeMs * 1e6));
-    for (const watch of this.inbound) watch.fireAtInbound(trigger, notBeforeNs);
+    for (const watch of this.inbound) watch.fireAtInbound(trigger, notBeforeNs(notBeforeMs));
   }
 
   addresses(): { mac: string; address: string }[] {

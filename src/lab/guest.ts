@@ -29,7 +29,7 @@ export interface GuestOptions {
   define?: boolean;
 }
 
-/** The guest is running and ready when this resolves. @throws LAB_GUEST_NOT_READY, LAB_COMMAND_FAILED */
+/** The guest is running and ready when this resolves. @throws LAB_GUEST_NOT_READY, LAB_GUEST_SILENT, LAB_COMMAND_FAILED */
 export async function startGuest(
   host: Host,
   number: number,
@@ -84,7 +84,7 @@ export async function startGuest(
 
 /**
  * Starts a domain that a host knows and that does not run: the guest of that record, or its standby
- * after a takeover. Ready when this resolves. @throws LAB_GUEST_NOT_READY, LAB_COMMAND_FAILED
+ * after a takeover. Ready when this resolves. @throws LAB_GUEST_NOT_READY, LAB_GUEST_SILENT, LAB_COMMAND_FAILED
  */
 export async function bootGuest(host: Host, guest: GuestRecord): Promise<GuestRecord> {
   const console = guest.consolePath.slice(guest.consolePath.indexOf(CONSOLE_DIRECTORY));

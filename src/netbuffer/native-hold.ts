@@ -1,4 +1,5 @@
 /** What both backends do alike: the checks before a hold begins, and a native hold behind `OutputHold`. */
+import { notBeforeNs } from '../clock.js';
 import type { NativeBoundary, NativePlugHold, NativeTrigger } from '../native.js';
 import { type HoldErrorCode, holdError, holdErrorFrom } from './errors.js';
 import { readTapOf } from './interface-names.js';
@@ -105,8 +106,7 @@ export abstract class HeldOutput implements OutputHold {
   }
 
   fireAtWaiting(trigger: NativeTrigger, notBeforeMs: number): void {
-    const notBeforeNs = BigInt(Math.max(0, Math.ceil(notBeforeMs * 1e6)));
-    this.call('fire', () => this.native.fireAtWaiting(trigger, notBeforeNs));
+    this.call('fire', () => this.native.fireAtWaiting(trigger, notBeforeNs(notBeforeMs)));
   }
 
   stats(): HoldStats {

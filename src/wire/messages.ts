@@ -5,6 +5,8 @@ import { DISKS_MAX, EPOCHS_PER_CHECKPOINT_MAX } from './limits.js';
 
 /**
  * Protocol versions this build speaks, newest first, with what each brought.
+ * 4: the device state may come as a difference, and a later epoch may overtake one that was never completed, which
+ *    a host of version 3 refuses.
  * 3: heartbeats say what was heard of the other side; the HELLO says what is promised (consistency).
  * 2: disks: the write log, what a checkpoint says of it, digests for repair, reports. A host of version 1
  *    would commit checkpoints without their disks, so it is not spoken any more;

@@ -1,6 +1,6 @@
 /** Questions to a guest whose output is held: they begin what is prepared. */
 import assert from 'node:assert/strict';
-import { monotonicMs } from '../../src/clock.js';
+import { monotonicMs, notBeforeNs } from '../../src/clock.js';
 import { native } from '../../src/native.js';
 import type { HoldCase } from './netbuffer-contract.js';
 import { client, guest, until } from './netbuffer-net.js';
@@ -17,7 +17,7 @@ export const inboundCases: readonly HoldCase[] = [
       let begun = 0;
       // Here a filter takes what goes to the guest from its tap; a real one is where it goes out.
       const trigger = (name: string) => native.triggerSignal(() => void fired.push(name));
-      const nowNs = (): bigint => BigInt(Math.ceil(monotonicMs() * 1e6));
+      const nowNs = (): bigint => notBeforeNs(monotonicMs());
       const onBegun = (): void => {
         begun += 1;
       };
@@ -55,7 +55,7 @@ export const inboundCases: readonly HoldCase[] = [
 
         watch.closeEpoch(2);
         const soonMs = monotonicMs() + 50;
-        watch.fireAtInbound(trigger('early'), BigInt(Math.ceil(soonMs * 1e6)));
+        watch.fireAtInbound(trigger('early'), notBeforeNs(soonMs));
         await send(guest.mac);
         await until('it has begun', () => begun === 4);
         assert.ok(monotonicMs() >= soonMs);
