@@ -21,8 +21,9 @@ export interface EpochReport {
   pause: Spread;
   /** Decision to release: the phases, and what lies between them. */
   total: Spread;
-  /** First held packet to decision; of the epochs in which output waited. */
+  /** First held packet to decision; of the epochs in which output waited before it. */
   waited: Spread;
+  /** Epochs with held output: also such that came while their pause was under way, for which `waited` has no figure. */
   outputWaited: number;
   /** From pause to pause, ms. */
   apartMs: Spread;
@@ -53,7 +54,9 @@ export function epochReport(domain: string, records: EpochRecords, count: number
     pause: spread(({ pauseUs }) => pauseUs),
     total: spread(({ totalUs }) => totalUs),
     waited: spreadOf(waited),
-    outputWaited: waited.length,
+    outputWaited: newest.filter(
+      ({ waitedUs, releasedPackets }) => waitedUs !== undefined || releasedPackets > 0,
+    ).length,
     apartMs: spreadOf(apart),
     dirtyPages: spread(({ dirtyPages }) => dirtyPages),
     shippedBytes: spread(({ shippedBytes }) => shippedBytes),

@@ -113,7 +113,9 @@ async function boot(
   } catch (error) {
     if (!isSilent(error)) throw error;
     process.emitWarning(`${name}: ${messageOf(error)}; ${await whereItStands(host, name)}`);
-    await host.virsh('destroy', name);
+    // A guest that reset before its first word is gone by itself.
+    if ((await host.virsh('list', '--name')).split('\n').includes(name))
+      await host.virsh('destroy', name);
     await once(GUEST_READY_TIMEOUT_MS).catch(async (again: unknown) => {
       if (!isSilent(again)) throw again;
       const where = await whereItStands(host, name);
