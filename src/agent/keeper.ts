@@ -224,13 +224,13 @@ export class DomainKeeper {
   async #statusFromRecord(record: DomainRecord | undefined): Promise<DomainStatus | undefined> {
     const known = await statusWithoutSession(this.host.holdings, this.domain);
     if (record === undefined) return known;
-    const { role, peer, wanted, settings } = record;
-    const { term } = await this.host.terms.read(this.domain);
+    const { peer, wanted, settings } = record;
+    const { term, ours } = await this.host.terms.read(this.domain);
     return {
       ...known,
       domain: this.domain,
-      role,
-      state: role === 'primary' && wanted === 'paused' ? 'paused' : 'unprotected',
+      role: ours ? 'primary' : 'backup',
+      state: ours && wanted === 'paused' ? 'paused' : 'unprotected',
       term,
       peer: `${peer.host}:${peer.port}`,
       since: known?.since ?? new Date().toISOString(),
