@@ -6,6 +6,7 @@ import { UnderstudyError } from '../errors.js';
 import type { Agent } from './agent.js';
 import { epochCount } from './epoch-report.js';
 import { agentError } from './errors.js';
+import { registerEvents } from './event-routes.js';
 import { issueOf, parseEndpoint, protectRequestSchema } from './protect-request.js';
 import { reasonOf } from './status.js';
 import { VERSION } from './version.js';
@@ -30,7 +31,11 @@ export function controlSocket(runDir: string): string {
   return `${runDir}/agent.sock`;
 }
 
-export async function serveControl(agent: Agent, runDir: string): Promise<FastifyInstance> {
+/** `runDir` holds the socket, `stateDir` the events. */
+export async function serveControl(
+  agent: Agent,
+  { runDir, stateDir }: { runDir: string; stateDir: string },
+): Promise<FastifyInstance> {
   const server = Fastify();
   server.setErrorHandler((error, _request, reply) => {
     const status = error instanceof UnderstudyError ? (NOT_FOUND.has(error.code) ? 404 : 409) : 500;
@@ -66,6 +71,7 @@ export async function serveControl(agent: Agent, runDir: string): Promise<Fastif
   server.post<ByDomain>('/v1/domains/:domain/failover', ({ params }) =>
     agent.failover(params.domain),
   );
+  registerEvents(server, stateDir);
   const path = controlSocket(runDir);
   await mkdir(dirname(path), { recursive: true, mode: 0o711 });
   await rm(path, { force: true });

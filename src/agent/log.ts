@@ -24,6 +24,7 @@ export const LOG_EVENTS = {
   disksFound: 'disks-found',
   teardown: 'teardown-failed',
   faultPlanted: 'fault-planted',
+  eventsLost: 'events-lost',
 } as const;
 
 export type LogEvent = (typeof LOG_EVENTS)[keyof typeof LOG_EVENTS];

@@ -3,6 +3,7 @@ import yargs from 'yargs';
 import { Agent } from './agent.js';
 import { serveControl } from './control-api.js';
 import { agentError } from './errors.js';
+import { EventLog, recordedLog } from './event-log.js';
 import {
   AGENT_PORT_DEFAULT,
   REPLICA_DIR_DEFAULT,
@@ -43,7 +44,9 @@ export async function main(argv: readonly string[]): Promise<number> {
       describe: 'accept planted faults (tests only)',
     })
     .parseAsync();
-  const log = openLog({ name: 'understudyd' });
+  const plainLog = openLog({ name: 'understudyd' });
+  const events = new EventLog(options.stateDir, plainLog);
+  const log = recordedLog(plainLog, events, 'agent');
   try {
     if (process.getuid?.() !== 0) throw agentError('AGENT_NOT_ROOT', 'understudyd is not root');
     const listen = parseEndpoint(options.listen);
@@ -62,13 +65,14 @@ export async function main(argv: readonly string[]): Promise<number> {
       log,
     );
     await agent.start();
-    const control = await serveControl(agent, options.runDir);
+    const control = await serveControl(agent, options);
     await new Promise((resolve) => {
       process.once('SIGTERM', resolve);
       process.once('SIGINT', resolve);
     });
     agent.stop();
     await control.close();
+    await events.settled();
     process.exit(0);
   } catch (error) {
     const { code, message, remedy } = reasonOf(error);

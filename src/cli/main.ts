@@ -7,6 +7,7 @@ import { checkCommand } from './check.js';
 import { checkpointCommand } from './checkpoint.js';
 import type { GlobalOptions } from './command.js';
 import { cliError } from './errors.js';
+import { eventsCommand } from './events.js';
 import { EXIT } from './exit-codes.js';
 import { failoverCommand } from './failover.js';
 import { labCommand } from './lab.js';
@@ -19,6 +20,7 @@ const COMMANDS = [
   checkCommand,
   protectCommand,
   statusCommand,
+  eventsCommand,
   checkpointCommand,
   unprotectCommand,
   failoverCommand,

@@ -12,6 +12,16 @@ const onTerminal = (stream: NodeJS.WriteStream): boolean =>
 export const pc = picocolors.createColors(onTerminal(process.stdout));
 const errorColours = picocolors.createColors(onTerminal(process.stderr));
 
+/** A state in the colour of what it means for the guest: safe, on its way, in danger. */
+export function stateWord(state: string, width = 0): string {
+  const padded = state.padEnd(width);
+  if (GOOD.has(state)) return pc.green(padded);
+  return WAITING.has(state) ? pc.yellow(padded) : pc.red(padded);
+}
+
+const GOOD = new Set(['protected', 'promoted']);
+const WAITING = new Set(['syncing', 'promoting', 're-protecting', 'switching-over', 'paused']);
+
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }

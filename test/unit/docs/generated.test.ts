@@ -1,4 +1,4 @@
-/** docs/errors.md and docs/states.md are what the code says, at every commit. */
+/** docs/cli.md, docs/errors.md and docs/states.md are what the code says, at every commit. */
 import { expect, it } from 'vitest';
 import { generatedDocs } from '../../../src/docs/generated.js';
 import { readText } from './source-tree.js';
