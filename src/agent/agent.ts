@@ -29,7 +29,7 @@ import type { SessionConfig } from './session-config.js';
 import type { SessionEnd } from './session-life.js';
 import { listenForHello } from './session-listener.js';
 import { SessionProcess } from './session-process.js';
-import type { DomainStatus } from './status.js';
+import type { DomainStatus, KnownDomain } from './status.js';
 
 export interface AgentOptions {
   libvirtUri: string;
@@ -152,6 +152,16 @@ export class Agent {
       ...idle.map((domain) => statusWithoutSession(this.#holdings, domain)),
     ]);
     return statuses.filter((status) => status !== undefined);
+  }
+
+  /** Every domain that libvirt knows on this host, protected or not. */
+  async known(): Promise<KnownDomain[]> {
+    const hypervisor = await this.#hypervisor();
+    try {
+      return (await hypervisor.list()).map(({ name, running }) => ({ domain: name, running }));
+    } finally {
+      await hypervisor.close();
+    }
   }
 
   async #onHello(channel: FrameChannel, hello: Frame): Promise<void> {

@@ -5,7 +5,8 @@ import type { FullReport } from './check.js';
 import { controlLines, controlRequest } from './control-request.js';
 import type { EpochReport } from './epoch-report.js';
 import type { EventRecord } from './events.js';
-import type { DomainStatus } from './status.js';
+import type { DomainStatus, KnownDomain } from './status.js';
+import type { AgentVersion } from './version.js';
 
 export interface ProtectBody {
   backup: { host: string; port: number };
@@ -46,6 +47,13 @@ export class AgentClient {
   }
   async list(): Promise<DomainStatus[]> {
     return (await this.#get<{ domains: DomainStatus[] }>('/v1/domains')).domains;
+  }
+  /** Also the domains of that host that are not protected. */
+  listAll(): Promise<{ domains: DomainStatus[]; others: KnownDomain[] }> {
+    return this.#get('/v1/domains?all=1');
+  }
+  version(): Promise<AgentVersion> {
+    return this.#get<AgentVersion>('/v1/version');
   }
   protect(domain: string, body: ProtectBody): Promise<DomainStatus> {
     return this.#post(`${path(domain)}/protect`, body);

@@ -9,7 +9,7 @@ import { agentError } from './errors.js';
 import { registerEvents } from './event-routes.js';
 import { issueOf, parseEndpoint, protectRequestSchema } from './protect-request.js';
 import { reasonOf } from './status.js';
-import { VERSION } from './version.js';
+import { type AgentVersion, API_VERSION, VERSION } from './version.js';
 
 interface ByDomain {
   Params: { domain: string };
@@ -27,6 +27,10 @@ function backupOf(text: string | undefined) {
   return endpoint;
 }
 
+function agentVersion(): AgentVersion {
+  return { version: VERSION, api: API_VERSION, pid: process.pid };
+}
+
 export function controlSocket(runDir: string): string {
   return `${runDir}/agent.sock`;
 }
@@ -41,8 +45,14 @@ export async function serveControl(
     const status = error instanceof UnderstudyError ? (NOT_FOUND.has(error.code) ? 404 : 409) : 500;
     return reply.code(status).send({ error: reasonOf(error) });
   });
-  server.get('/v1/version', async () => ({ version: VERSION, api: 1, pid: process.pid }));
-  server.get('/v1/domains', async () => ({ domains: await agent.list() }));
+  server.get('/v1/version', async () => agentVersion());
+  server.get<{ Querystring: { all?: string } }>('/v1/domains', async ({ query }) => {
+    const domains = await agent.list();
+    if (query.all !== '1') return { domains };
+    const ours = new Set(domains.map(({ domain }) => domain));
+    const others = (await agent.known()).filter(({ domain }) => !ours.has(domain));
+    return { domains, others };
+  });
   server.get<ByDomain>('/v1/domains/:domain', ({ params }) => agent.status(params.domain));
   server.get<ByDomain & { Querystring: { backup?: string } }>(
     '/v1/domains/:domain/check',

@@ -19,6 +19,11 @@ export function stateWord(state: string, width = 0): string {
   return WAITING.has(state) ? pc.yellow(padded) : pc.red(padded);
 }
 
+/** The guest is safe, or runs where it was taken over. */
+export function isGood(state: string): boolean {
+  return GOOD.has(state);
+}
+
 const GOOD = new Set(['protected', 'promoted']);
 const WAITING = new Set(['syncing', 'promoting', 're-protecting', 'switching-over', 'paused']);
 
@@ -28,6 +33,11 @@ export function printJson(value: unknown): void {
 
 export function printLine(line = ''): void {
   process.stdout.write(`${line}\n`);
+}
+
+/** To standard error, so that what a program reads stays what it asked for. */
+export function printWarning(text: string): void {
+  process.stderr.write(`${errorColours.yellow('warning')} ${text}\n`);
 }
 
 /** Rows without frames, as kubectl and virsh print them. */
