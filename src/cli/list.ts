@@ -35,14 +35,14 @@ export function printDomains(
   }
   const now = new Date();
   printTable(
-    ['DOMAIN', 'ROLE', 'STATE', 'SINCE', 'PEER', 'EPOCHS/S', 'PAUSE', 'LAG', 'NOTE'],
+    ['DOMAIN', 'ROLE', 'STATE', 'SINCE', 'PEER', 'PAUSE', 'LAG', 'NOTE'],
     [
       ...domains.map((status) => row(status, now)),
       ...others.map(({ domain, running }) => [
         domain,
         '-',
         stateWord('unprotected'),
-        ...Array<string>(5).fill('-'),
+        ...Array<string>(4).fill('-'),
         running ? '' : 'shut off',
       ]),
     ],
@@ -57,7 +57,6 @@ function row(status: DomainStatus, now: Date): string[] {
     stateWord(state),
     duration(now.getTime() - Date.parse(since)),
     peer === undefined ? '-' : hostOf(peer),
-    epochs === undefined ? '-' : epochs.perSecond.toFixed(1),
     epochs === undefined ? '-' : ms(epochs.recent.pauseMs.p50),
     epochs === undefined ? '-' : ms(epochs.recent.lagMs),
     noteOf(status),

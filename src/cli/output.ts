@@ -61,7 +61,8 @@ export function printTable(head: readonly string[], rows: readonly (readonly str
     },
   });
   table.push(...rows.map((row) => [...row]));
-  printLine(table.toString());
+  // The last column is padded as well.
+  printLine(table.toString().replace(/ +$/gm, ''));
 }
 
 /** Says what failed and what to do, and gives the exit code for it. */
