@@ -50,7 +50,7 @@ export async function serveControl(
     const domains = await agent.list();
     if (query.all !== '1') return { domains };
     const ours = new Set(domains.map(({ domain }) => domain));
-    const others = (await agent.known()).filter(({ domain }) => !ours.has(domain));
+    const others = (await agent.libvirtDomains()).filter(({ domain }) => !ours.has(domain));
     return { domains, others };
   });
   server.get<ByDomain>('/v1/domains/:domain', ({ params }) => agent.status(params.domain));
@@ -69,6 +69,14 @@ export async function serveControl(
   server.post<ByDomain & { Body: { force?: boolean } }>(
     '/v1/domains/:domain/unprotect',
     ({ params, body }) => agent.unprotect(params.domain, body?.force === true),
+  );
+  server.post<ByDomain & { Body: { force?: boolean } }>(
+    '/v1/domains/:domain/pause',
+    ({ params, body }) => agent.pause(params.domain, body?.force === true),
+  );
+  server.post<ByDomain>('/v1/domains/:domain/resume', ({ params }) => agent.resume(params.domain));
+  server.post<ByDomain>('/v1/domains/:domain/switchover', ({ params }) =>
+    agent.switchover(params.domain),
   );
   server.post<ByDomain & { Body: { wait?: boolean } }>(
     '/v1/domains/:domain/checkpoint',

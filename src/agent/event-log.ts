@@ -111,20 +111,26 @@ export class EventLog {
   }
 }
 
-/** A log that keeps what `writer` logs under the name of an event also as one; `base` goes into each. */
+/** A log that keeps what `writer` logs under the name of an event also as one; `base` goes into each. What is said twice in a row of a domain is kept once. */
 export function recordedLog(
   log: Log,
   events: EventLog,
   writer: Writer,
   base: Pick<EventRecord, 'domain' | 'role'> = {},
 ): Log {
+  const newest = new Map<string | undefined, string>();
   const at =
     (level: keyof Log) =>
     (event: LogEvent, facts: object = {}): void => {
       log[level](event, facts);
       // What is worth a debug line only is worth no event.
       if (level === 'debug' || !isEvent(event, writer)) return;
-      events.append(eventOf(event, facts, new Date(), base));
+      const record = eventOf(event, facts, new Date(), base);
+      // Something that is tried again and again would push out what led to it.
+      const said = eventLine({ ...record, time: '' });
+      if (newest.get(record.domain) === said) return;
+      newest.set(record.domain, said);
+      events.append(record);
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

@@ -23,6 +23,15 @@ export const EVENT_KINDS = {
     by: 'agent',
     meaning: 'A session process is gone; `orderly` says whether it had been asked to.',
   },
+  recovery: {
+    by: 'agent',
+    meaning: 'The agent does something about a domain by itself: which `step`.',
+  },
+  'domain-yielded': { by: 'agent', meaning: 'The domain belongs to the other host now.' },
+  'domain-claimed': {
+    by: 'agent',
+    meaning: 'The other host agrees that the domain is this one’s.',
+  },
   'state-changed': {
     by: 'session',
     meaning: '`from` one state `to` another, `on` which event, `because`.',

@@ -70,7 +70,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       process.once('SIGTERM', resolve);
       process.once('SIGINT', resolve);
     });
-    agent.stop();
+    await agent.stop();
     await control.close();
     await events.settled();
     process.exit(0);

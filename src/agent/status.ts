@@ -5,6 +5,7 @@ import type { PolicyOptions } from '../epoch/policy.js';
 import { type EpochRecord, type EpochRecords, type Spread, spreadOf } from '../epoch/records.js';
 import type { SyncProgress } from '../epoch/sync.js';
 import { UnderstudyError } from '../errors.js';
+import type { Step } from '../failover/recovery.js';
 import type { Role, State } from '../failover/states.js';
 import { PAGE_BYTES } from '../hypervisor/limits.js';
 import type { Consistency } from '../wire/messages.js';
@@ -150,6 +151,8 @@ export interface DomainStatus {
   heartbeat?: { silentMs: number; timeoutMs: number; stalls: number };
   replica?: ReplicaSummary;
   takeover?: Takeover;
+  /** What the agent is doing about the domain by itself. */
+  recovery?: Step;
   /** Only of a domain without a session: who has the newer disks. */
   copies?: Copies;
   warnings?: string[];

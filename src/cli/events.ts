@@ -72,12 +72,12 @@ export function eventWords(record: EventRecord): string {
 }
 
 function whatOf({ from, to, on, reason, because, ...facts }: EventRecord): string {
-  const words: string[] = [];
-  if (from !== undefined && to !== undefined) words.push(`${from} → ${stateWord(to)}`);
+  const words = from === undefined || to === undefined ? [] : [`${from} → ${stateWord(to)}`];
+  // What a change of state is about is said by its reason.
+  if (on === undefined) words.push(factWords(facts));
   if (reason !== undefined) words.push(`${reason.code}: ${reason.message}`);
   else if (because !== undefined) words.push(pc.dim(because));
-  else if (on === undefined) words.push(factWords(facts));
-  return words.join('  ');
+  return words.filter((word) => word !== '').join('  ');
 }
 
 /** What has a column of its own, and what only programs can use. */

@@ -124,12 +124,28 @@ describe('EventLog', () => {
     recorded.warn('takeover', { epoch: 7 });
     recorded.warn('own-stall', { lateMs: 9 });
     recorded.debug('backup-lost', { error: 'again' });
+    recorded.warn('takeover', { epoch: 7 });
     await events.settled();
-    expect(seen).toEqual(['takeover', 'own-stall', 'backup-lost']);
+    expect(seen).toEqual(['takeover', 'own-stall', 'backup-lost', 'takeover']);
     expect(await readEvents(directory, ALL)).toEqual([
       expect.objectContaining({ event: 'takeover', domain: 'web1', role: 'backup', epoch: 7 }),
     ]);
   });
+});
+
+it('keeps once what is said again and again of one domain', async () => {
+  const log = logTo(none);
+  const events = new EventLog(directory, log);
+  const recorded = recordedLog(log, events, 'agent');
+  const said = (domain: string, step: string): void => recorded.info('recovery', { domain, step });
+  said('a', 'wait');
+  said('b', 'wait');
+  said('a', 'wait');
+  said('b', 'claim');
+  said('b', 'wait');
+  await events.settled();
+  const steps = (await readEvents(directory, ALL)).map(({ domain, step }) => `${domain} ${step}`);
+  expect(steps).toEqual(['a wait', 'b wait', 'b claim', 'b wait']);
 });
 
 describe('following', () => {
