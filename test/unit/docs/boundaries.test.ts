@@ -31,6 +31,8 @@ const PURE = [
   'src/lab/demo/figures.ts',
   'src/lab/beacon-log.ts',
   'src/docs/markdown.ts',
+  'src/docs/declarations.ts',
+  'src/docs/json-answers.ts',
   'src/docs/render-cli.ts',
   'src/docs/render-errors.ts',
   'src/docs/render-states.ts',

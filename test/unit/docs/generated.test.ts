@@ -4,7 +4,7 @@ import { generatedDocs } from '../../../src/docs/generated.js';
 import { readText } from './source-tree.js';
 
 it.each(
-  Object.entries(generatedDocs()),
+  Object.entries(await generatedDocs()),
 )('docs/%s is current (else run script/docs)', (name, text) => {
   expect(readText(`docs/${name}`)).toBe(text);
 });
