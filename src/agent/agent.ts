@@ -24,7 +24,7 @@ import { DomainKeeper } from './keeper.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import { issueOf, type ProtectRequest } from './protect-request.js';
 import { listenForHello } from './session-listener.js';
-import type { DomainStatus } from './status.js';
+import type { DomainStatus, KnownDomain } from './status.js';
 import { supersededBy } from './superseded.js';
 
 export class Agent {
@@ -124,6 +124,13 @@ export class Agent {
     const status = await (this.#keepers.get(domain) ?? this.#stranger(domain)).status();
     if (status === undefined) throw notProtected(domain);
     return status;
+  }
+
+  /** Every domain that libvirt knows on this host, protected or not. */
+  libvirtDomains(): Promise<KnownDomain[]> {
+    return this.#host.withHypervisor(async (hypervisor) =>
+      (await hypervisor.list()).map(({ name, running }) => ({ domain: name, running })),
+    );
   }
 
   async list(): Promise<DomainStatus[]> {

@@ -30,6 +30,7 @@ export const LOG_EVENTS = {
   certificateExpires: 'certificate-expires',
   teardown: 'teardown-failed',
   faultPlanted: 'fault-planted',
+  eventsLost: 'events-lost',
 } as const;
 
 export type LogEvent = (typeof LOG_EVENTS)[keyof typeof LOG_EVENTS];

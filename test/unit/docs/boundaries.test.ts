@@ -21,6 +21,8 @@ const PURE = [
   'src/epoch/policy.ts',
   'src/epoch/records.ts',
   'src/agent/epoch-report.ts',
+  'src/agent/events.ts',
+  'src/cli/moments.ts',
   'src/epoch/faults.ts',
   'src/epoch/limits.ts',
   'src/hypervisor/check-codes.ts',
@@ -33,6 +35,9 @@ const PURE = [
   'src/lab/demo/figures.ts',
   'src/lab/beacon-log.ts',
   'src/docs/markdown.ts',
+  'src/docs/declarations.ts',
+  'src/docs/json-answers.ts',
+  'src/docs/render-cli.ts',
   'src/docs/render-errors.ts',
   'src/docs/render-states.ts',
 ];
