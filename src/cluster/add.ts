@@ -16,9 +16,9 @@ import { messageOf } from '../errors.js';
 import { issueCertificate } from '../pki/authority.js';
 import { ClusterTrust } from '../pki/cluster-trust.js';
 import { pkiFiles } from '../pki/files.js';
-import { askAgent } from './ask-agent.js';
 import { clusterError } from './errors.js';
 import { checkedHost, hostsOf, ownName, readAuthority, withHost, writeHosts } from './files.js';
+import { greetAgent } from './greet-agent.js';
 import { AGENT_ANSWER_RETRY_MS, AGENT_ANSWER_TIMEOUT_MS } from './limits.js';
 import { type HostFacts, judgeProbe, PROBE_SCRIPT } from './requirements.js';
 import { quoted, type SshConnection } from './ssh.js';
@@ -130,7 +130,7 @@ async function waitForAgent(config: Config, { name, addresses, port }: ClusterHo
   const deadlineMs = performance.now() + AGENT_ANSWER_TIMEOUT_MS;
   for (;;) {
     try {
-      await askAgent({ host: addresses[0] ?? name, port }, trust);
+      await greetAgent({ host: addresses[0] ?? name, port }, trust);
       return;
     } catch (error) {
       if (performance.now() > deadlineMs) {
