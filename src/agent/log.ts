@@ -26,6 +26,8 @@ export const LOG_EVENTS = {
   devicesChanged: 'devices-changed',
   mirrorTrouble: 'mirror-trouble',
   disksFound: 'disks-found',
+  certificates: 'certificates-unusable',
+  certificateExpires: 'certificate-expires',
   teardown: 'teardown-failed',
   faultPlanted: 'fault-planted',
   eventsLost: 'events-lost',
