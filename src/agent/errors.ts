@@ -69,6 +69,10 @@ export const agentErrors = {
     remedy:
       'See the domain’s QEMU log on the backup and its free memory; protection starts anew by itself.',
   },
+  AGENT_BACKUP_LACKS: {
+    meaning: 'The backup does not have a bridge or a file that the domain’s definition names.',
+    remedy: 'Make it there under the same name, or change the domain.',
+  },
   AGENT_NO_MEMORY: {
     meaning: 'The backup has too little free memory for the standby.',
     remedy: 'Free memory on the backup, or give it more.',
