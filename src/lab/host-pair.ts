@@ -13,7 +13,7 @@ import { waitProtected } from '../agent/wait-protected.js';
 import { UnderstudyError } from '../errors.js';
 import { labError } from './errors.js';
 import type { Lab } from './lab.js';
-import { HOST_ADDRESSES, type HostName } from './layout.js';
+import { HOST_ADDRESSES, HOST_NAMES, type HostName } from './layout.js';
 import { AGENT_POLL_MS, AGENT_READY_TIMEOUT_MS, PROTECT_TIMEOUT_MS } from './limits.js';
 
 const AGENT_PROGRAM = fileURLToPath(new URL('../../bin/understudyd', import.meta.url));
@@ -27,16 +27,38 @@ export class LabAgent {
   ) {}
 }
 
+export interface HostPairOptions {
+  /** An agent that ends while its host is up is started again, as an init does (default false). */
+  respawnAgents?: boolean;
+}
+
 export class HostPair {
+  /** Hosts whose agents are not to be started again. */
+  readonly #down = new Set<HostName>();
+
   private constructor(
     readonly lab: Lab,
     private readonly agents: Record<HostName, LabAgent>,
-  ) {}
+    private readonly respawnAgents: boolean,
+  ) {
+    for (const agent of Object.values(agents)) this.#respawn(agent);
+  }
 
   /** Starts both agents and waits until they answer. @throws LAB_AGENT_NOT_READY */
-  static async start(lab: Lab): Promise<HostPair> {
+  static async start(lab: Lab, options: HostPairOptions = {}): Promise<HostPair> {
     const [a, b] = await Promise.all([startAgent(lab, 'a'), startAgent(lab, 'b')]);
-    return new HostPair(lab, { a, b });
+    return new HostPair(lab, { a, b }, options.respawnAgents ?? false);
+  }
+
+  /** No agent is started again from now on. */
+  close(): void {
+    for (const name of HOST_NAMES) this.#down.add(name);
+  }
+
+  /** The host loses power; its agent is started again only by `bootHost`. */
+  async crashHost(name: HostName): Promise<void> {
+    this.#down.add(name);
+    await this.lab.killHost(name);
   }
 
   agent(name: HostName): LabAgent {
@@ -46,7 +68,7 @@ export class HostPair {
   /** A host that lost power is back, with an agent. @throws LAB_AGENT_NOT_READY, LAB_LIBVIRTD_FAILED */
   async bootHost(name: HostName): Promise<void> {
     await this.lab.bootHost(name);
-    this.agents[name] = await startAgent(this.lab, name);
+    await this.#startAgain(name);
   }
 
   /** Its agent dies (SIGKILL); `meanwhile` happens; another one starts. @throws LAB_AGENT_NOT_READY */
@@ -55,7 +77,7 @@ export class HostPair {
     agent.kill('SIGKILL');
     if (agent.exitCode === null && agent.signalCode === null) await once(agent, 'exit');
     await meanwhile?.();
-    this.agents[name] = await startAgent(this.lab, name);
+    await this.#startAgain(name);
   }
 
   /** Protects a domain of host `from` on the other host; resolves when it is protected. */
@@ -94,6 +116,24 @@ export class HostPair {
       }
       await delay(AGENT_POLL_MS);
     }
+  }
+
+  async #startAgain(name: HostName): Promise<void> {
+    const agent = await startAgent(this.lab, name);
+    this.#down.delete(name);
+    this.agents[name] = agent;
+    this.#respawn(agent);
+  }
+
+  #respawn({ name, process: agent }: LabAgent): void {
+    if (!this.respawnAgents) return;
+    agent.once('exit', () => {
+      if (this.#down.has(name) || this.agents[name].process !== agent) return;
+      this.#startAgain(name).catch((error: unknown) => {
+        // Its host fell meanwhile, or the laboratory went down.
+        if (!this.#down.has(name)) process.emitWarning(`agent of host ${name}: ${String(error)}`);
+      });
+    });
   }
 }
 
