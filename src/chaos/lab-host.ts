@@ -30,7 +30,9 @@ export class LabHost implements ChaosHost {
 
   run(script: string, timeoutMs = COMMAND_MS_MAX): Promise<Outcome> {
     const options = { exitCodes: ANY_EXIT_CODE, timeoutMs };
-    return this.pair.lab.host(this.name).exec('sh', ['-c', script], options);
+    // The outer shell tells of an inner one that a signal ended, as sshd does.
+    const args = ['-c', 'sh -c "$1"; exit $?', 'sh', script];
+    return this.pair.lab.host(this.name).exec('sh', args, options);
   }
 
   async status(domain: string): Promise<DomainStatus | undefined> {
