@@ -21,6 +21,10 @@ export interface ProtectBody {
   heartbeatHosts?: string[];
   heartbeat?: { intervalMs: number; missedMax: number };
   stagingBytes?: number;
+  /** Default: automatic. */
+  recovery?: 'automatic' | 'manual';
+  /** Of the primary, for heartbeats after a takeover; default: the one by which its backup is reached. */
+  ownAddresses?: string[];
   faults?: string[];
 }
 
@@ -56,6 +60,16 @@ export class AgentClient {
   }
   failover(domain: string): Promise<DomainStatus> {
     return this.#post(`${path(domain)}/failover`, {});
+  }
+  /** Resolves when the domain runs on its other host. */
+  switchover(domain: string): Promise<DomainStatus> {
+    return this.#post(`${path(domain)}/switchover`, {});
+  }
+  pause(domain: string, force: boolean): Promise<DomainStatus> {
+    return this.#post(`${path(domain)}/pause`, { force });
+  }
+  resume(domain: string): Promise<DomainStatus> {
+    return this.#post(`${path(domain)}/resume`, {});
   }
 
   async #get<T>(at: string): Promise<T> {

@@ -55,6 +55,14 @@ export async function serveControl(agent: Agent, runDir: string): Promise<Fastif
     '/v1/domains/:domain/unprotect',
     ({ params, body }) => agent.unprotect(params.domain, body?.force === true),
   );
+  server.post<ByDomain & { Body: { force?: boolean } }>(
+    '/v1/domains/:domain/pause',
+    ({ params, body }) => agent.pause(params.domain, body?.force === true),
+  );
+  server.post<ByDomain>('/v1/domains/:domain/resume', ({ params }) => agent.resume(params.domain));
+  server.post<ByDomain>('/v1/domains/:domain/switchover', ({ params }) =>
+    agent.switchover(params.domain),
+  );
   server.post<ByDomain & { Body: { wait?: boolean } }>(
     '/v1/domains/:domain/checkpoint',
     ({ params, body }) => agent.checkpoint(params.domain, body?.wait === true),

@@ -8,22 +8,27 @@ import { findReplicas } from '../diskmirror/replica-files.js';
 import { messageOf, UnderstudyError } from '../errors.js';
 import type { TermStore } from '../failover/term-store.js';
 import { native } from '../native.js';
-import { connectChannel } from '../wire/channel.js';
-import { wireError } from '../wire/errors.js';
-import { HELLO_TIMEOUT_MS } from '../wire/limits.js';
 import {
   type CarriedDisk,
   decodeMessage,
   type Message,
   PROTOCOL_VERSIONS,
 } from '../wire/messages.js';
-import { refusalOf } from './refusal.js';
+import { askAgent } from './peer-agent.js';
 import { type Copies, type DomainStatus, type Reason, reasonOf } from './status.js';
 
 export interface Holdings {
   terms: TermStore;
   disks: DiskRecords;
   replicaDir: string;
+}
+
+/** What lives of a domain on this host, as another host needs to know it. */
+export interface SessionsHere {
+  /** A standby has a committed checkpoint, or is being promoted. */
+  mayTakeOver: boolean;
+  /** No session of the domain lives here. */
+  free: boolean;
 }
 
 /** From durable records alone; nothing is changed. */
@@ -37,9 +42,11 @@ async function copyHere(holdings: Holdings, domain: string): Promise<Copy> {
 export async function report(
   holdings: Holdings,
   { domain, disks }: Message<'report'>,
+  life: SessionsHere,
 ): Promise<Message<'reported'>> {
   const copy = await copyHere(holdings, domain);
-  return { ...copy, refusals: await refusals(holdings, domain, disks) };
+  const { mayTakeOver, free } = life;
+  return { ...copy, mayTakeOver, free, refusals: await refusals(holdings, domain, disks) };
 }
 
 /** Asks another host's agent. @throws WIRE_… */
@@ -48,21 +55,10 @@ export async function askReport(
   domain: string,
   disks: readonly CarriedDisk[],
 ): Promise<Message<'reported'>> {
-  const channel = await connectChannel(agent);
-  try {
-    await channel.sendMessage(
-      'hello',
-      'report',
-      { purpose: 'report', versions: [...PROTOCOL_VERSIONS], domain, disks: [...disks] },
-      { term: 0 },
-    );
-    const frame = await channel.next(HELLO_TIMEOUT_MS);
-    if (frame.type === 'welcome') return decodeMessage('reported', frame.payload);
-    if (frame.type === 'refuse') throw refusalOf(frame, `${agent.host} refused`);
-    throw wireError('WIRE_UNEXPECTED', `${frame.type} for a report`);
-  } finally {
-    channel.destroy();
-  }
+  const versions = [...PROTOCOL_VERSIONS];
+  const question = { purpose: 'report' as const, versions, domain, disks: [...disks] };
+  const frame = await askAgent(agent, 'report', question, 0);
+  return decodeMessage('reported', frame.payload);
 }
 
 /** The status of a domain that has disks on this host and no session. Undefined when it has none. */

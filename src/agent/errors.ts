@@ -95,6 +95,20 @@ export const agentErrors = {
     remedy:
       'It was put back at once and a checkpoint covers what left. Find what changes them (network scripts, `tc`, firewall tools) and make it leave the taps alone.',
   },
+  AGENT_NOT_PRIMARY: {
+    meaning: 'Only the host that runs the domain can do that.',
+    remedy: 'Run the command on the other host; `understudy status DOMAIN` names it.',
+  },
+  AGENT_SWITCHOVER_FAILED: {
+    meaning: 'The domain was not given to its other host.',
+    remedy:
+      'It runs here, and is protected again by itself as soon as the other host can be reached; then try again.',
+  },
+  AGENT_RECORD_UNREADABLE: {
+    meaning: 'What is written on this host of how a domain is protected cannot be read.',
+    remedy:
+      'Find out which host runs the domain, remove the named file, and protect it again there.',
+  },
   AGENT_NOT_BACKUP: {
     meaning: 'Only the backup can take a domain over, and this host is its primary.',
     remedy: 'Run the command on the other host; `understudy status DOMAIN` names it.',

@@ -1,5 +1,15 @@
 /** Limits and defaults of agents and sessions. */
 
+/** After a fault a domain is protected again without being asked. */
+export const RECOVERY_DEFAULT = 'automatic' as const;
+
+/** Between looks at a domain that cannot be recovered yet: first, and at most. */
+export const RECOVERY_DELAY_MS_MIN = 250;
+export const RECOVERY_DELAY_MS_MAX = 10_000;
+
+/** The last checkpoint of a guest that is handed over, its way to the backup, and the takeover there. */
+export const SWITCHOVER_TIMEOUT_MS = 30_000;
+
 /** Where agents listen for each other. */
 export const AGENT_PORT_DEFAULT = 7788;
 
@@ -22,6 +32,9 @@ export const RECONNECT_DELAY_MS_MAX = 5_000;
 
 /** A QEMU that neither answers nor has ended by then is silent; libvirt tells of an end within 500 ms. */
 export const VITAL_SIGN_TIMEOUT_MS = 2_000;
+
+/** The reason that a goodbye gives when the other host shall forget the domain. */
+export const GOODBYE_FOR_GOOD = 'unprotect';
 
 /** How long a backup may take to destroy its standby when protection ends. */
 export const GOODBYE_TIMEOUT_MS = 10_000;

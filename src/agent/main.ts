@@ -67,7 +67,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       process.once('SIGTERM', resolve);
       process.once('SIGINT', resolve);
     });
-    agent.stop();
+    await agent.stop();
     await control.close();
     process.exit(0);
   } catch (error) {

@@ -5,6 +5,7 @@ import type { PolicyOptions } from '../epoch/policy.js';
 import type { EpochRecords, Spread } from '../epoch/records.js';
 import type { SyncProgress } from '../epoch/sync.js';
 import { UnderstudyError } from '../errors.js';
+import type { Step } from '../failover/recovery.js';
 import type { Role, State } from '../failover/states.js';
 import type { Consistency } from '../wire/messages.js';
 
@@ -137,6 +138,8 @@ export interface DomainStatus {
   heartbeat?: { silentMs: number; timeoutMs: number; stalls: number };
   replica?: ReplicaSummary;
   takeover?: Takeover;
+  /** What the agent is doing about the domain by itself. */
+  recovery?: Step;
   /** Only of a domain without a session: who has the newer disks. */
   copies?: Copies;
   warnings?: string[];

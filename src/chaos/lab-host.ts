@@ -57,7 +57,7 @@ export class LabHost implements ChaosHost {
     _backup: ChaosHost,
     options: Pick<ProtectBody, 'faults'>,
   ): Promise<void> {
-    await this.pair.protect(domain, { from: this.name, ...options });
+    await this.pair.protect(domain, { from: this.name, recovery: 'automatic', ...options });
   }
 
   crash(): Promise<void> {

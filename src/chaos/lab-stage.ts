@@ -60,7 +60,7 @@ export async function labStage(options: LabStageOptions): Promise<Stage> {
     const spawn = lab.client.spawn.bind(lab.client);
     const workload = await Workload.start(spawn, guest.ip, REDIS_PORT);
     closers.push(() => workload.close());
-    await pair.protect(DOMAIN, { faults: [...unsafeFaults] });
+    await pair.protect(DOMAIN, { recovery: 'automatic', faults: [...unsafeFaults] });
     const bounded = FILE_SYSTEMS.map(({ path }) => path);
     return {
       hosts: [new LabHost('a', pair, bounded), new LabHost('b', pair, bounded)],

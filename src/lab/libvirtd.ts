@@ -7,8 +7,19 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  writeFile,
+} from 'node:fs/promises';
 import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { messageOf } from '../errors.js';
 import { runCommand } from './command.js';
 import { labError } from './errors.js';
@@ -34,6 +45,10 @@ export interface HostFileSystem {
   path: string;
   mib: number;
 }
+
+const HOOK = fileURLToPath(
+  new URL('../../deploy/libvirt/hooks/qemu.d/understudy', import.meta.url),
+);
 
 /** Inside a host. */
 const LIBVIRTD_LOG = '/var/log/libvirt/libvirtd.log';
@@ -91,11 +106,9 @@ function mountScript(prefix: string, directory: string): string {
 export async function startLibvirtd(host: Host): Promise<void> {
   const { runDir } = host;
   // As after a reboot: /run is empty, the rest is as it was.
-  await Promise.all(
-    (await readdir(`${runDir}/run/libvirt`)).map((entry) =>
-      rm(`${runDir}/run/libvirt/${entry}`, { recursive: true, force: true }),
-    ),
-  );
+  for (const directory of ['run/libvirt', 'run/understudy/sessions', 'run/understudy/standby']) {
+    await emptied(`${runDir}/${directory}`);
+  }
   const capabilities = `${runDir}/var/cache/libvirt/${CAPABILITIES}`;
   const kept = await keptCapabilities();
   const known = existsSync(kept);
@@ -103,6 +116,7 @@ export async function startLibvirtd(host: Host): Promise<void> {
   if (!existsSync(`${runDir}/etc/libvirt/libvirtd.conf`)) {
     await writeFile(`${runDir}/etc/libvirt/libvirtd.conf`, libvirtdConf());
     await writeFile(`${runDir}/etc/libvirt/qemu.conf`, QEMU_CONF);
+    await installHook(runDir);
   }
   await startAndAnswer(host);
   if (!known) await keepCapabilities(capabilities, kept);
@@ -111,6 +125,14 @@ export async function startLibvirtd(host: Host): Promise<void> {
 /** A libvirtd that died alone is started again; it finds the guests that it left. @throws LAB_LIBVIRTD_FAILED */
 export function restartLibvirtd(host: Host): Promise<void> {
   return startAndAnswer(host);
+}
+
+/** As on a real host: what keeps libvirt from starting a copy that the other host may run. */
+async function installHook(runDir: string): Promise<void> {
+  const directory = `${runDir}/etc/libvirt/hooks/qemu.d`;
+  await mkdir(directory, { recursive: true });
+  await copyFile(HOOK, `${directory}/understudy`);
+  await chmod(`${directory}/understudy`, 0o755);
 }
 
 /** @throws LAB_LIBVIRTD_FAILED with the end of its log */
@@ -149,6 +171,13 @@ async function startUnderInit(host: Host, timeoutMs: number): Promise<void> {
   ]);
   if (!Buffer.isBuffer(first)) throw labError('LAB_LIBVIRTD_FAILED', 'libvirtd did not start');
   init.stdout?.destroy();
+}
+
+async function emptied(directory: string): Promise<void> {
+  const entries = existsSync(directory) ? await readdir(directory) : [];
+  await Promise.all(
+    entries.map((entry) => rm(`${directory}/${entry}`, { recursive: true, force: true })),
+  );
 }
 
 // Another laboratory may do the same at the same time: whoever is first wins, both are right.

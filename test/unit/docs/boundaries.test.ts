@@ -13,6 +13,7 @@ const PURE = [
   'src/failover/heartbeat.ts',
   'src/failover/arbiter.ts',
   'src/failover/lease.ts',
+  'src/failover/recovery.ts',
   'src/epoch/policy.ts',
   'src/epoch/records.ts',
   'src/agent/epoch-report.ts',
