@@ -17,7 +17,7 @@ export const INVENTORY_BYTES_MAX = 16 * 1024 * 1024;
 /** A host that boots, its libvirtd that starts, a full copy of 4 GiB on two slow cores. */
 export const BOOT_MS_MAX = 600_000;
 /** Starting a session and copying a guest on two slow cores; a full disk is tried again after a back-off. */
-export const PROTECTED_AGAIN_MS_MAX = 90_000;
+export const PROTECTED_AGAIN_MS_MAX = 60_000;
 /** A control request over ssh takes a tenth of a second; a stopped agent takes for ever. */
 export const COMMAND_MS_MAX = 20_000;
 export const STATUS_MS_MAX = 5_000;

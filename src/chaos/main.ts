@@ -70,7 +70,8 @@ function parser(argv: readonly string[]) {
     .option('keep-going', {
       type: 'boolean',
       default: false,
-      describe: 'after a fault that was not survived, protect by hand and go on',
+      describe:
+        'after a fault that was not survived, protect by hand (or reboot the backup) and go on',
     })
     .option('report', { type: 'string', describe: 'write an HTML report there' })
     .option('json', {

@@ -215,6 +215,20 @@ class Run {
       this.tell.line(`   helped: protected from host ${from.name} by hand`);
       return true;
     } catch (error) {
+      this.tell.line(`   protecting by hand failed: ${messageOf(error)}`);
+    }
+    return this.#rebooted(backup);
+  }
+
+  /** What an operator does next: the host that does not run the guest is started anew. */
+  async #rebooted(host: ChaosHost): Promise<boolean> {
+    try {
+      await host.crash();
+      await host.boot();
+      await this.#protected(PROTECTED_AGAIN_MS_MAX);
+      this.tell.line(`   helped: host ${host.name} was started anew`);
+      return true;
+    } catch (error) {
       this.tell.line(`   helping failed: ${messageOf(error)}`);
       return false;
     }
