@@ -6,10 +6,12 @@ import { rm } from 'node:fs/promises';
 import type { Server } from 'node:net';
 import { FAULTS, isFault } from '../epoch/faults.js';
 import { messageOf } from '../errors.js';
+import type { ClusterTrust } from '../pki/cluster-trust.js';
 import type { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
 import { commonVersion, decodeMessage } from '../wire/messages.js';
+import { watchCertificates } from './certificate-watch.js';
 import { checkAll, type Endpoint, type FullReport } from './check.js';
 import { report } from './copies.js';
 import { settingsSchema } from './domain-record.js';
@@ -22,7 +24,7 @@ import { DomainKeeper } from './keeper.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import { issueOf, type ProtectRequest } from './protect-request.js';
 import { listenForHello } from './session-listener.js';
-import type { DomainStatus } from './status.js';
+import type { DomainStatus, KnownDomain } from './status.js';
 import { supersededBy } from './superseded.js';
 
 export class Agent {
@@ -32,7 +34,7 @@ export class Agent {
   #server: Server | undefined;
 
   constructor(
-    private readonly options: AgentOptions,
+    readonly options: AgentOptions,
     private readonly log: Log,
   ) {
     this.#host = new Host(options, log);
@@ -40,14 +42,20 @@ export class Agent {
     this.#watch = new HostWatch({ libvirtUri, runDir, log }, (domain) => this.#onChanged(domain));
   }
 
+  /** Who the other hosts are. */
+  get trust(): ClusterTrust {
+    return this.#host.trust;
+  }
+
   /** Goes on with what the agent before did, and with its sessions; answers afterwards. */
   async start(): Promise<void> {
     await this.#adoptSessions();
     for (const domain of await this.#host.records.domains()) this.#keeper(domain);
+    await watchCertificates(this.trust, this.log);
     const { server, port } = await listenForHello(
       this.options.listen,
       { onHello: (channel, hello) => this.#onHello(channel, hello), term: () => 0 },
-      this.log,
+      { security: this.trust, log: this.log },
     );
     this.#server = server;
     this.log.info(LOG_EVENTS.agentUp, { port, pid: process.pid });
@@ -66,7 +74,10 @@ export class Agent {
   /** With `backup`, its agent is asked as well whether it can keep the disks. */
   check(domain: string, backup?: Endpoint): Promise<FullReport> {
     return this.#host.withHypervisor((hypervisor) =>
-      checkAll(hypervisor, domain, { runDir: this.options.runDir, backup }),
+      checkAll(hypervisor, domain, {
+        runDir: this.options.runDir,
+        backup: backup && { agent: backup, trust: this.trust },
+      }),
     );
   }
 
@@ -113,6 +124,13 @@ export class Agent {
     const status = await (this.#keepers.get(domain) ?? this.#stranger(domain)).status();
     if (status === undefined) throw notProtected(domain);
     return status;
+  }
+
+  /** Every domain that libvirt knows on this host, protected or not. */
+  libvirtDomains(): Promise<KnownDomain[]> {
+    return this.#host.withHypervisor(async (hypervisor) =>
+      (await hypervisor.list()).map(({ name, running }) => ({ domain: name, running })),
+    );
   }
 
   async list(): Promise<DomainStatus[]> {
@@ -173,8 +191,8 @@ export class Agent {
       peerAddresses: message.addresses ?? [host],
       ownAddresses: backupAddresses,
     };
-    const port = await this.#keeper(domain).prepareBackup(primary, term);
-    await channel.sendMessage('welcome', 'prepared', { port }, { term });
+    const prepared = await this.#keeper(domain).prepareBackup(primary, term);
+    await channel.sendMessage('welcome', 'prepared', prepared, { term });
   }
 
   /** @throws WIRE_STALE_TERM unless `term` is newer than what is known here, or the same and not ours */

@@ -4,11 +4,14 @@ import { dirname } from 'node:path';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { UnderstudyError } from '../errors.js';
 import type { Agent } from './agent.js';
+import type { Endpoint } from './check.js';
 import { epochCount } from './epoch-report.js';
 import { agentError } from './errors.js';
+import { registerEvents } from './event-routes.js';
+import { backupNamed, withDefaults } from './protect-defaults.js';
 import { issueOf, parseEndpoint, protectRequestSchema } from './protect-request.js';
 import { reasonOf } from './status.js';
-import { VERSION } from './version.js';
+import { type AgentVersion, API_VERSION, VERSION } from './version.js';
 
 interface ByDomain {
   Params: { domain: string };
@@ -17,7 +20,7 @@ interface ByDomain {
 /** Errors that mean "there is none", for the HTTP code; everything else typed is a conflict. */
 const NOT_FOUND = new Set(['AGENT_NOT_PROTECTED', 'LIBVIRT_NO_DOMAIN']);
 
-function backupOf(text: string | undefined) {
+function backupOf(text: string | undefined): Endpoint | undefined {
   if (text === undefined) return undefined;
   const endpoint = parseEndpoint(text);
   if (endpoint === undefined) {
@@ -26,27 +29,47 @@ function backupOf(text: string | undefined) {
   return endpoint;
 }
 
+function agentVersion(): AgentVersion {
+  return { version: VERSION, api: API_VERSION, pid: process.pid };
+}
+
 export function controlSocket(runDir: string): string {
   return `${runDir}/agent.sock`;
 }
 
-export async function serveControl(agent: Agent, runDir: string): Promise<FastifyInstance> {
+/** `runDir` holds the socket, `stateDir` the events. */
+export async function serveControl(
+  agent: Agent,
+  { runDir, stateDir }: { runDir: string; stateDir: string },
+): Promise<FastifyInstance> {
   const server = Fastify();
   server.setErrorHandler((error, _request, reply) => {
     const status = error instanceof UnderstudyError ? (NOT_FOUND.has(error.code) ? 404 : 409) : 500;
     return reply.code(status).send({ error: reasonOf(error) });
   });
-  server.get('/v1/version', async () => ({ version: VERSION, api: 1, pid: process.pid }));
-  server.get('/v1/domains', async () => ({ domains: await agent.list() }));
+  server.get('/v1/version', async () => agentVersion());
+  server.get<{ Querystring: { all?: string } }>('/v1/domains', async ({ query }) => {
+    const domains = await agent.list();
+    if (query.all !== '1') return { domains };
+    const ours = new Set(domains.map(({ domain }) => domain));
+    const others = (await agent.libvirtDomains()).filter(({ domain }) => !ours.has(domain));
+    return { domains, others };
+  });
   server.get<ByDomain>('/v1/domains/:domain', ({ params }) => agent.status(params.domain));
   server.get<ByDomain & { Querystring: { backup?: string } }>(
     '/v1/domains/:domain/check',
-    ({ params, query }) => agent.check(params.domain, backupOf(query.backup)),
+    async ({ params, query }) => {
+      const backup = backupOf(query.backup);
+      const named = backup && backupNamed(await agent.trust.hosts(), backup);
+      return agent.check(params.domain, named?.backup ?? backup);
+    },
   );
   server.post<ByDomain & { Body: Record<string, unknown> }>(
     '/v1/domains/:domain/protect',
     async ({ params, body }) => {
-      const request = protectRequestSchema.safeParse({ ...body, domain: params.domain });
+      const hosts = await agent.trust.hosts();
+      const full = withDefaults(body ?? {}, { hosts, heartbeat: agent.options.heartbeat });
+      const request = protectRequestSchema.safeParse({ ...full, domain: params.domain });
       if (!request.success) throw agentError('AGENT_BAD_REQUEST', issueOf(request.error));
       return agent.protect(request.data);
     },
@@ -74,6 +97,7 @@ export async function serveControl(agent: Agent, runDir: string): Promise<Fastif
   server.post<ByDomain>('/v1/domains/:domain/failover', ({ params }) =>
     agent.failover(params.domain),
   );
+  registerEvents(server, stateDir);
   const path = controlSocket(runDir);
   await mkdir(dirname(path), { recursive: true, mode: 0o711 });
   await rm(path, { force: true });

@@ -14,6 +14,7 @@ import {
   type Message,
   PROTOCOL_VERSIONS,
 } from '../wire/messages.js';
+import type { PeerTrust } from '../wire/trust.js';
 import { askAgent } from './peer-agent.js';
 import { type Copies, type DomainStatus, type Reason, reasonOf } from './status.js';
 
@@ -21,6 +22,8 @@ export interface Holdings {
   terms: TermStore;
   disks: DiskRecords;
   replicaDir: string;
+  /** For asking other hosts. */
+  trust: PeerTrust;
 }
 
 /** What lives of a domain on this host, as another host needs to know it. */
@@ -54,10 +57,11 @@ export async function askReport(
   agent: { host: string; port: number },
   domain: string,
   disks: readonly CarriedDisk[],
+  trust: PeerTrust,
 ): Promise<Message<'reported'>> {
   const versions = [...PROTOCOL_VERSIONS];
   const question = { purpose: 'report' as const, versions, domain, disks: [...disks] };
-  const frame = await askAgent(agent, 'report', question, 0);
+  const frame = await askAgent({ agent, trust }, 'report', question, 0);
   return decodeMessage('reported', frame.payload);
 }
 
@@ -90,7 +94,7 @@ async function compareCopies(
   const here = await copyHere(holdings, domain);
   const peer = `${host}:${port}`;
   try {
-    const { term, ours, record } = await askReport({ host, port }, domain, []);
+    const { term, ours, record } = await askReport({ host, port }, domain, [], holdings.trust);
     const there = { term, ours, record };
     return { here, there, peer, newer: newerCopy(here, there) };
   } catch (error) {

@@ -34,6 +34,10 @@ export const agentErrors = {
     meaning: 'No agent answers on the control socket.',
     remedy: 'Start understudyd on this host, or name its socket with --socket.',
   },
+  AGENT_TOO_MANY_FOLLOWERS: {
+    meaning: 'So many clients follow the events of this host that no further one is let in.',
+    remedy: 'End `understudy events --follow` where it is not needed.',
+  },
   AGENT_FAULTS_REFUSED: {
     meaning: 'A planted fault was asked for and this agent does not allow that.',
     remedy: 'Planted faults are for tests: start the agent with --unsafe-allow-faults.',

@@ -9,6 +9,7 @@ import type { State } from '../failover/states.js';
 import { rowFor } from '../failover/table.js';
 import { inspectDomain } from '../hypervisor/inspect.js';
 import { restoreTap } from '../netbuffer/backends.js';
+import type { Message } from '../wire/messages.js';
 import { type SessionsHere, statusWithoutSession } from './copies.js';
 import type { DomainRecord, Settings } from './domain-record.js';
 import { settingsOf } from './domain-record.js';
@@ -144,7 +145,8 @@ export class DomainKeeper {
     const session = this.requireLiving();
     if (session.name.role === 'primary') return session.request('/v1/switchover');
     const { peer } = await this.#requireRecord('backup');
-    await askSwitchover(peer, this.domain, (await this.host.terms.read(this.domain)).term);
+    const { term } = await this.host.terms.read(this.domain);
+    await askSwitchover({ agent: peer, trust: this.host.trust }, this.domain, term);
     return session.status();
   }
 
@@ -152,8 +154,8 @@ export class DomainKeeper {
     return this.requireLiving().request('/v1/failover');
   }
 
-  /** Another host's primary, of `term`, wants a backup session here: its port. */
-  prepareBackup(primary: PrimaryHost, term: number): Promise<number> {
+  /** Another host's primary, of `term`, wants a backup session here: how it is reached. */
+  prepareBackup(primary: PrimaryHost, term: number): Promise<Message<'prepared'>> {
     return this.#exclusive(async () => {
       const session = await this.#backupSession(term);
       const { peer, settings, peerAddresses, ownAddresses } = primary;
@@ -161,7 +163,7 @@ export class DomainKeeper {
         ...{ domain: this.domain, role: 'backup', wanted: 'protected', established: true },
         ...{ endedOnPurpose: false, peer, peerAddresses, ownAddresses, settings },
       });
-      return session.port ?? 0;
+      return session.admit();
     });
   }
 
@@ -307,10 +309,10 @@ export class DomainKeeper {
 
   async #startPrimary(record: DomainRecord, origin: 'start' | 'takeover'): Promise<SessionProcess> {
     const { domain, peer, peerAddresses, ownAddresses, settings } = record;
-    const { libvirtUri, runDir, stateDir, listen } = this.host.options;
+    const { libvirtUri, runDir, stateDir, listen, peers } = this.host.options;
     return this.#start({
       role: 'primary',
-      ...{ domain, libvirtUri, runDir, stateDir, origin, agentPort: listen.port },
+      ...{ domain, libvirtUri, runDir, stateDir, peers, origin, agentPort: listen.port },
       ...settings,
       backup: peer,
       heartbeatHosts: peerAddresses,
@@ -326,10 +328,11 @@ export class DomainKeeper {
       if (role === 'primary') await present.request('/v1/superseded', { term });
       await this.#requireOver(present);
     }
-    const { libvirtUri, runDir, stateDir, listen, replicaDir } = this.host.options;
+    const { libvirtUri, runDir, stateDir, listen, replicaDir, peers } = this.host.options;
     return this.#start({
       role: 'backup',
-      ...{ domain: this.domain, libvirtUri, runDir, stateDir, replicaDir, listenHost: listen.host },
+      ...{ domain: this.domain, libvirtUri, runDir, stateDir, replicaDir, peers },
+      listenHost: listen.host,
     });
   }
 

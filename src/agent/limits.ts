@@ -23,6 +23,9 @@ export const SESSION_READY_TIMEOUT_MS = 10_000;
 /** From the peer agent's side this includes forking the backup session. */
 export const PREPARE_TIMEOUT_MS = 15_000;
 
+/** Tokens of a session that were given out; a primary needs one, and one more for each new attempt. */
+export const SESSION_TOKENS_MAX = 16;
+
 /** From a session’s last state to the end of its process: calls to libvirt in flight finish first. */
 export const SESSION_END_TIMEOUT_MS = 10_000;
 
@@ -59,3 +62,28 @@ export const CHUNK_BUFFERS_KEPT = 64;
  * backup, and a backup during sync for its primary: to suspect means to start from nothing.
  */
 export const PATIENCE = 4;
+
+/** One event: a write of that size to a file is never seen in part by a reader of whole lines. */
+export const EVENT_LINE_BYTES_MAX = 4_096;
+
+/** The file of events is put aside at this size: with the one before it some ten thousand events are kept. */
+export const EVENTS_FILE_BYTES_MAX = 4 * 1024 ** 2;
+
+/** Events of one process that wait for the disk; more are lost and counted. */
+export const EVENTS_WAITING_MAX = 256;
+
+/** How long a process that ends waits for the disk to take its last events. */
+export const EVENTS_WRITE_TIMEOUT_MS = 2_000;
+
+/** A process that took longer for a rename died in it. */
+export const EVENT_ROTATION_MS_MAX = 10_000;
+
+/** Events are read in pieces of this size. */
+export const EVENTS_READ_BYTES = 64 * 1024;
+
+/** Events in one answer: unless asked otherwise, and at most. */
+export const EVENTS_ASKED_DEFAULT = 1_000;
+export const EVENTS_ASKED_MAX = 100_000;
+
+/** Clients that follow events at the same time; each costs two open files. */
+export const EVENT_FOLLOWERS_MAX = 32;

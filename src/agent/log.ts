@@ -26,8 +26,11 @@ export const LOG_EVENTS = {
   devicesChanged: 'devices-changed',
   mirrorTrouble: 'mirror-trouble',
   disksFound: 'disks-found',
+  certificates: 'certificates-unusable',
+  certificateExpires: 'certificate-expires',
   teardown: 'teardown-failed',
   faultPlanted: 'fault-planted',
+  eventsLost: 'events-lost',
 } as const;
 
 export type LogEvent = (typeof LOG_EVENTS)[keyof typeof LOG_EVENTS];

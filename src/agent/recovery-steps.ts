@@ -32,7 +32,7 @@ export async function yieldDomain(host: Host, record: DomainRecord, term: number
 export async function claimDomain(host: Host, record: DomainRecord): Promise<void> {
   const { domain, peer, endedOnPurpose } = record;
   const term = (await host.terms.read(domain)).term + 1;
-  await claimTerm(peer, domain, term);
+  await claimTerm({ agent: peer, trust: host.trust }, domain, term);
   await host.terms.write({ domain, term, ours: true });
   host.log.warn(LOG_EVENTS.domainClaimed, { domain, term, starts: !endedOnPurpose });
   if (endedOnPurpose) return;

@@ -39,7 +39,7 @@ export async function askOtherHost(
   { domain, peer }: DomainRecord,
 ): Promise<{ peer: Situation['peer']; term: number }> {
   try {
-    const { term, mayTakeOver, free } = await askReport(peer, domain, []);
+    const { term, mayTakeOver, free } = await askReport(peer, domain, [], host.trust);
     const own = await host.terms.read(domain);
     return { peer: { newerTerm: term > own.term, mayTakeOver, free }, term };
   } catch (error) {

@@ -2,6 +2,7 @@
 import { agentErrors } from '../agent/errors.js';
 import { chaosErrors } from '../chaos/errors.js';
 import { cliErrors } from '../cli/errors.js';
+import { configErrors } from '../config/errors.js';
 import { diskErrors } from '../diskmirror/errors.js';
 import { epochErrors } from '../epoch/errors.js';
 import type { ErrorCatalogue } from '../errors.js';
@@ -12,6 +13,7 @@ import { hypervisorErrors } from '../hypervisor/errors.js';
 import { libvirtErrors } from '../hypervisor/libvirt-error.js';
 import { labErrors } from '../lab/errors.js';
 import { holdErrors } from '../netbuffer/errors.js';
+import { pkiErrors } from '../pki/errors.js';
 import { wireErrors } from '../wire/errors.js';
 
 export interface ErrorArea {
@@ -66,6 +68,16 @@ export const ERROR_AREAS: readonly ErrorArea[] = [
     title: 'Between two hosts',
     about: 'Each costs at most the connection on which it happens.',
     catalogue: wireErrors,
+  },
+  {
+    title: 'Certificates',
+    about: 'Of this host itself; of other hosts, see above.',
+    catalogue: pkiErrors,
+  },
+  {
+    title: 'Configuration',
+    about: 'The files under /etc/understudy. The message begins with the file and the line.',
+    catalogue: configErrors,
   },
   {
     title: 'QEMU',

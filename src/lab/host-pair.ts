@@ -10,8 +10,10 @@ import { controlSocket } from '../agent/control-api.js';
 import { AGENT_PORT_DEFAULT, RUN_DIR_DEFAULT } from '../agent/limits.js';
 import type { DomainStatus } from '../agent/status.js';
 import { waitProtected } from '../agent/wait-protected.js';
+import { CONFIG_FILE_DEFAULT } from '../config/config-file.js';
 import { UnderstudyError } from '../errors.js';
 import { labError } from './errors.js';
+import { writeHostFiles } from './host-files.js';
 import type { Lab } from './lab.js';
 import { HOST_ADDRESSES, HOST_NAMES, type HostName } from './layout.js';
 import { AGENT_POLL_MS, AGENT_READY_TIMEOUT_MS, PROTECT_TIMEOUT_MS } from './limits.js';
@@ -30,6 +32,8 @@ export class LabAgent {
 export interface HostPairOptions {
   /** An agent that ends while its host is up is started again, as an init does (default false). */
   respawnAgents?: boolean;
+  /** Whether the replication link is encrypted (default true). */
+  encrypt?: boolean;
 }
 
 export class HostPair {
@@ -45,9 +49,13 @@ export class HostPair {
   }
 
   /** Starts both agents and waits until they answer. @throws LAB_AGENT_NOT_READY */
-  static async start(lab: Lab, options: HostPairOptions = {}): Promise<HostPair> {
+  static async start(
+    lab: Lab,
+    { encrypt = true, respawnAgents = false }: HostPairOptions = {},
+  ): Promise<HostPair> {
+    await writeHostFiles(lab, { encrypt });
     const [a, b] = await Promise.all([startAgent(lab, 'a'), startAgent(lab, 'b')]);
-    return new HostPair(lab, { a, b }, options.respawnAgents ?? false);
+    return new HostPair(lab, { a, b }, respawnAgents);
   }
 
   /** No agent is started again from now on. */
@@ -152,10 +160,8 @@ async function startAgent(lab: Lab, name: HostName): Promise<LabAgent> {
     [
       '--enable-source-maps',
       AGENT_PROGRAM,
-      '--connect',
-      host.libvirtUri,
-      '--listen',
-      `0.0.0.0:${AGENT_PORT_DEFAULT}`,
+      '--config',
+      CONFIG_FILE_DEFAULT,
       '--unsafe-allow-faults',
     ],
     { stdio: ['ignore', log, log] },

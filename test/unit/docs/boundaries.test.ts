@@ -8,6 +8,10 @@ const LINES_MAX = 500;
 
 /** Decisions: values in, values out. Neither they nor what they import may reach the outside. */
 const PURE = [
+  'src/config/config-file.ts',
+  'src/config/hosts-file.ts',
+  'src/config/yaml-file.ts',
+  'src/pki/files.ts',
   'src/failover/states.ts',
   'src/failover/table.ts',
   'src/failover/heartbeat.ts',
@@ -17,6 +21,8 @@ const PURE = [
   'src/epoch/policy.ts',
   'src/epoch/records.ts',
   'src/agent/epoch-report.ts',
+  'src/agent/events.ts',
+  'src/cli/moments.ts',
   'src/epoch/faults.ts',
   'src/epoch/limits.ts',
   'src/hypervisor/check-codes.ts',
@@ -40,6 +46,9 @@ const PURE = [
   'src/lab/demo/figures.ts',
   'src/lab/beacon-log.ts',
   'src/docs/markdown.ts',
+  'src/docs/declarations.ts',
+  'src/docs/json-answers.ts',
+  'src/docs/render-cli.ts',
   'src/docs/render-errors.ts',
   'src/docs/render-states.ts',
 ];
