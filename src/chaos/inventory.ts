@@ -134,8 +134,8 @@ const hostVariables = z.object({
   understudy_name: text.optional(),
   understudy_addresses: z.array(text).min(1).optional(),
   understudy_command: text.default('understudy'),
-  understudy_run_dir: text.default(RUN_DIR_DEFAULT),
-  understudy_state_dir: text.default(STATE_DIR_DEFAULT),
+  understudy_run_directory: text.default(RUN_DIR_DEFAULT),
+  understudy_state_directory: text.default(STATE_DIR_DEFAULT),
   ansible_host: text.optional(),
   ansible_user: text.default('root'),
   ansible_port: z.coerce.number().int().min(1).max(65_535).default(SSH_PORT_DEFAULT),
@@ -163,7 +163,7 @@ function hostOf(name: string, vars: Variables): InventoryHost {
     },
     addresses: known.understudy_addresses ?? [host],
     command: known.understudy_command,
-    directories: { run: known.understudy_run_dir, state: known.understudy_state_dir },
+    directories: { run: known.understudy_run_directory, state: known.understudy_state_directory },
   };
 }
 
