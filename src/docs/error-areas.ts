@@ -2,6 +2,7 @@
 import { agentErrors } from '../agent/errors.js';
 import { chaosErrors } from '../chaos/errors.js';
 import { cliErrors } from '../cli/errors.js';
+import { clusterErrors } from '../cluster/errors.js';
 import { configErrors } from '../config/errors.js';
 import { diskErrors } from '../diskmirror/errors.js';
 import { epochErrors } from '../epoch/errors.js';
@@ -88,6 +89,11 @@ export const ERROR_AREAS: readonly ErrorArea[] = [
     title: 'libvirt',
     about: 'What libvirt answered, sorted by what to do about it.',
     catalogue: libvirtErrors,
+  },
+  {
+    title: 'Hosts',
+    about: 'Raised by `understudy host`.',
+    catalogue: clusterErrors,
   },
   {
     title: 'Command line',
