@@ -13,10 +13,12 @@ import { TermStore } from '../failover/term-store.js';
 import { type Hypervisor, openHypervisor } from '../hypervisor/connection.js';
 import { inspectDomain } from '../hypervisor/inspect.js';
 import { restoreTap } from '../netbuffer/backends.js';
+import { ClusterTrust } from '../pki/cluster-trust.js';
 import type { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
-import { commonVersion, decodeMessage } from '../wire/messages.js';
+import { commonVersion, decodeMessage, type HeartbeatPolicy } from '../wire/messages.js';
+import { watchCertificates } from './certificate-watch.js';
 import { checkAll, type Endpoint, type FullReport } from './check.js';
 import { type Holdings, report, statusWithoutSession } from './copies.js';
 import type { EpochReport } from './epoch-report.js';
@@ -25,7 +27,7 @@ import { findSessions, type SessionName } from './found-sessions.js';
 import { SESSION_END_TIMEOUT_MS } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import type { ProtectRequest } from './protect-request.js';
-import type { SessionConfig } from './session-config.js';
+import type { PeerSettings, SessionConfig } from './session-config.js';
 import type { SessionEnd } from './session-life.js';
 import { listenForHello } from './session-listener.js';
 import { SessionProcess } from './session-process.js';
@@ -40,6 +42,9 @@ export interface AgentOptions {
   /** Where replicas of disks are made. */
   replicaDir: string;
   allowFaults: boolean;
+  peers: PeerSettings;
+  /** Of a protection that names none. */
+  heartbeat: HeartbeatPolicy;
 }
 
 /** States in which a primary session only has its last actions to finish. */
@@ -49,26 +54,31 @@ export class Agent {
   readonly #sessions = new Map<string, SessionProcess>();
   readonly #holdings: Holdings;
   #server: Server | undefined;
+  /** Who the other hosts are. */
+  readonly trust: ClusterTrust;
 
   constructor(
-    private readonly options: AgentOptions,
+    readonly options: AgentOptions,
     private readonly log: Log,
   ) {
-    const { stateDir, replicaDir } = options;
+    const { stateDir, replicaDir, peers } = options;
+    this.trust = new ClusterTrust(peers);
     this.#holdings = {
       terms: new TermStore(stateDir),
       disks: new DiskRecords(stateDir),
       replicaDir,
+      trust: this.trust,
     };
   }
 
   /** Goes on with the sessions of the agent before; answers afterwards. */
   async start(): Promise<void> {
     await this.#adoptSessions();
+    await watchCertificates(this.trust, this.log);
     const { server, port } = await listenForHello(
       this.options.listen,
       { onHello: (channel, hello) => this.#onHello(channel, hello), term: () => 0 },
-      this.log,
+      { security: this.trust, log: this.log },
     );
     this.#server = server;
     this.log.info(LOG_EVENTS.agentUp, { port, pid: process.pid });
@@ -84,7 +94,10 @@ export class Agent {
   async check(domain: string, backup?: Endpoint): Promise<FullReport> {
     const hypervisor = await this.#hypervisor();
     try {
-      return await checkAll(hypervisor, domain, { runDir: this.options.runDir, backup });
+      return await checkAll(hypervisor, domain, {
+        runDir: this.options.runDir,
+        backup: backup && { agent: backup, trust: this.trust },
+      });
     } finally {
       await hypervisor.close();
     }
@@ -103,7 +116,7 @@ export class Agent {
     }
     await this.#makeRoom(domain);
     await this.#knowDomain(domain);
-    const { libvirtUri, runDir, stateDir } = this.options;
+    const { libvirtUri, runDir, stateDir, peers } = this.options;
     const session = await this.#start({
       role: 'primary',
       ...request,
@@ -111,6 +124,7 @@ export class Agent {
       libvirtUri,
       runDir,
       stateDir,
+      peers,
     });
     return session.status();
   }
@@ -169,8 +183,8 @@ export class Agent {
     if (commonVersion(versions) === undefined) {
       throw wireError('WIRE_VERSION', `the primary speaks versions ${versions.join(', ')}`);
     }
-    const { port = 0 } = await this.#backupSession(domain);
-    await channel.sendMessage('welcome', 'prepared', { port }, { term: hello.term });
+    const session = await this.#backupSession(domain);
+    await channel.sendMessage('welcome', 'prepared', await session.admit(), { term: hello.term });
     channel.end();
   }
 
@@ -181,13 +195,14 @@ export class Agent {
       if (role === 'backup' && over === undefined) return present;
       await this.#requireOver(present);
     }
-    const { libvirtUri, runDir, stateDir, listen } = this.options;
+    const { libvirtUri, runDir, stateDir, listen, peers } = this.options;
     return this.#start({
       role: 'backup',
       domain,
       libvirtUri,
       runDir,
       stateDir,
+      peers,
       listenHost: listen.host,
       replicaDir: this.options.replicaDir,
     });

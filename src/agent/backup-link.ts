@@ -14,14 +14,18 @@ import {
   type CarriedDisk,
   decodeMessage,
   type GuestIdentity,
+  type Message,
   PROTOCOL_VERSIONS,
 } from '../wire/messages.js';
+import { connectSecure } from '../wire/secure-connect.js';
+import type { PeerTrust } from '../wire/trust.js';
 import { PATIENCE, PREPARE_TIMEOUT_MS } from './limits.js';
 import { refusalOf } from './refusal.js';
 import type { PrimaryConfig } from './session-config.js';
 
 export interface LinkRequest {
   config: PrimaryConfig;
+  trust: PeerTrust;
   term: number;
   identity: GuestIdentity;
   description: DomainDescription;
@@ -49,8 +53,9 @@ export interface BackupLink {
 export async function connectBackup(request: LinkRequest): Promise<BackupLink> {
   const { config, term } = request;
   const { host } = config.backup;
-  const port = await prepare(config, term);
-  const channel = await connectChannel({ host, port });
+  const prepared = await prepare(request);
+  const { port, token } = prepared;
+  const channel = await connectSession(request, prepared, host);
   try {
     await channel.sendMessage(
       'hello',
@@ -68,13 +73,14 @@ export async function connectBackup(request: LinkRequest): Promise<BackupLink> {
         disks: [...request.disks],
         firstEpoch: request.firstEpoch,
         agentPort: config.agentPort,
+        token,
       },
       { term },
     );
     const welcome = await channel.next(WELCOME_TIMEOUT_MS);
     expectWelcome(welcome);
     const replica = decodeMessage('welcomeReplica', welcome.payload);
-    const { heartbeats, warnings } = await connectHeartbeats(request, port);
+    const { heartbeats, warnings } = await connectHeartbeats(request, prepared);
     return { channel, heartbeats, warnings, replica, peer: `${host}:${port}` };
   } catch (error) {
     channel.destroy();
@@ -82,8 +88,23 @@ export async function connectBackup(request: LinkRequest): Promise<BackupLink> {
   }
 }
 
-async function prepare(config: PrimaryConfig, term: number): Promise<number> {
-  const channel = await connectChannel(config.backup);
+/**
+ * A connection to the backup's session. It is plain only on the replication link, and only when both hosts'
+ * configurations say so; heartbeats of other paths are on networks that others are on as well.
+ */
+function connectSession(
+  { config, trust }: LinkRequest,
+  { port, plainPort }: Message<'prepared'>,
+  host: string,
+): Promise<FrameChannel> {
+  if (!config.peers.encrypt && plainPort !== undefined && host === config.backup.host) {
+    return connectChannel({ host, port: plainPort });
+  }
+  return connectSecure({ host, port }, trust);
+}
+
+async function prepare({ config, trust, term }: LinkRequest): Promise<Message<'prepared'>> {
+  const channel = await connectSecure(config.backup, trust);
   try {
     await channel.sendMessage(
       'hello',
@@ -94,7 +115,7 @@ async function prepare(config: PrimaryConfig, term: number): Promise<number> {
     const frame = await channel.next(PREPARE_TIMEOUT_MS);
     throwIfRefused(frame);
     if (frame.type !== 'welcome') throw unexpected(frame);
-    return decodeMessage('prepared', frame.payload).port;
+    return decodeMessage('prepared', frame.payload);
   } finally {
     channel.destroy();
   }
@@ -106,7 +127,7 @@ async function prepare(config: PrimaryConfig, term: number): Promise<number> {
  */
 async function connectHeartbeats(
   request: LinkRequest,
-  port: number,
+  prepared: Message<'prepared'>,
 ): Promise<{ heartbeats: HeartbeatPaths; warnings: string[] }> {
   const { config, term } = request;
   const hosts = config.heartbeatHosts;
@@ -121,7 +142,7 @@ async function connectHeartbeats(
   });
   const attempts = hosts.map(async (host, path) => {
     try {
-      heartbeats.use(path, await openPath(request, host, port, path));
+      heartbeats.use(path, await openPath(request, prepared, host, path));
     } catch (error) {
       warnings.push(`heartbeat path ${host} is down: ${messageOf(error)}`);
       throw error;
@@ -137,18 +158,20 @@ async function connectHeartbeats(
 }
 
 async function openPath(
-  { config, term }: LinkRequest,
+  request: LinkRequest,
+  prepared: Message<'prepared'>,
   host: string,
-  port: number,
   path: number,
 ): Promise<FrameChannel> {
-  const channel = await connectChannel({ host, port });
-  const { domain } = config;
+  const channel = await connectSession(request, prepared, host);
+  const { term } = request;
+  const { domain } = request.config;
+  const { token } = prepared;
   try {
     await channel.sendMessage(
       'hello',
       'helloHeartbeat',
-      { purpose: 'heartbeat', versions: [...PROTOCOL_VERSIONS], domain, path },
+      { purpose: 'heartbeat', versions: [...PROTOCOL_VERSIONS], domain, path, token },
       { term },
     );
     expectWelcome(await channel.next(HELLO_TIMEOUT_MS));

@@ -8,12 +8,18 @@ import { refusal } from '../hypervisor/check-codes.js';
 import type { Hypervisor } from '../hypervisor/connection.js';
 import { inspectDomain } from '../hypervisor/inspect.js';
 import { holderBackend } from '../netbuffer/holder.js';
+import type { PeerTrust } from '../wire/trust.js';
 import { askReport } from './copies.js';
 import { type Reason, reasonOf } from './status.js';
 
 export interface Endpoint {
   host: string;
   port: number;
+}
+
+export interface BackupToAsk {
+  agent: Endpoint;
+  trust: PeerTrust;
 }
 
 /** A refusal may come from the backup, with a code of its own. */
@@ -25,26 +31,28 @@ export interface FullReport extends Omit<CheckReport, 'refusals'> {
 export async function checkAll(
   hypervisor: Hypervisor,
   domain: string,
-  { runDir, backup }: { runDir: string; backup?: Endpoint | undefined },
+  { runDir, backup }: { runDir: string; backup?: BackupToAsk | undefined },
 ): Promise<FullReport> {
   const report = await hypervisor.check(domain, runDir);
   const refusals: FullReport['refusals'] = [...report.refusals];
   const probe = await holderBackend.probe();
   if (!probe.available) refusals.push(refusal('CHECK_NO_HOLD', probe.reason));
-  if (backup !== undefined) refusals.push(...(await askBackup(hypervisor, domain, backup)));
+  if (backup !== undefined) {
+    refusals.push(...(await askBackup(hypervisor, domain, backup)));
+  }
   return { ...report, refusals, protectable: refusals.length === 0 };
 }
 
 async function askBackup(
   hypervisor: Hypervisor,
   domain: string,
-  backup: Endpoint,
+  { agent, trust }: BackupToAsk,
 ): Promise<FullReport['refusals']> {
   try {
     const { mirrored } = await inspectDomain(await hypervisor.domain(domain));
     const disks = mirrored.map(({ name, bytes }) => ({ name, bytes }));
-    const { refusals } = await askReport(backup, domain, disks);
-    return refusals.map((one) => ({ ...one, message: `on ${backup.host}: ${one.message}` }));
+    const { refusals } = await askReport(agent, domain, disks, trust);
+    return refusals.map((one) => ({ ...one, message: `on ${agent.host}: ${one.message}` }));
   } catch (error) {
     if (!(error instanceof UnderstudyError)) throw error;
     return [reasonOf(error)];

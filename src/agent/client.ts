@@ -19,7 +19,8 @@ export interface ProtectBody {
   consistency?: Consistency;
   outputHold?: 'auto' | 'plug' | 'holder';
   heartbeatHosts?: string[];
-  heartbeat?: { intervalMs: number; missedMax: number };
+  /** What is left out is as in the host's configuration. */
+  heartbeat?: { intervalMs?: number; missedMax?: number };
   stagingBytes?: number;
   faults?: string[];
 }

@@ -4,8 +4,10 @@ import { dirname } from 'node:path';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { UnderstudyError } from '../errors.js';
 import type { Agent } from './agent.js';
+import type { Endpoint } from './check.js';
 import { epochCount } from './epoch-report.js';
 import { agentError } from './errors.js';
+import { backupNamed, withDefaults } from './protect-defaults.js';
 import { issueOf, parseEndpoint, protectRequestSchema } from './protect-request.js';
 import { reasonOf } from './status.js';
 import { VERSION } from './version.js';
@@ -17,7 +19,7 @@ interface ByDomain {
 /** Errors that mean "there is none", for the HTTP code; everything else typed is a conflict. */
 const NOT_FOUND = new Set(['AGENT_NOT_PROTECTED', 'LIBVIRT_NO_DOMAIN']);
 
-function backupOf(text: string | undefined) {
+function backupOf(text: string | undefined): Endpoint | undefined {
   if (text === undefined) return undefined;
   const endpoint = parseEndpoint(text);
   if (endpoint === undefined) {
@@ -41,12 +43,18 @@ export async function serveControl(agent: Agent, runDir: string): Promise<Fastif
   server.get<ByDomain>('/v1/domains/:domain', ({ params }) => agent.status(params.domain));
   server.get<ByDomain & { Querystring: { backup?: string } }>(
     '/v1/domains/:domain/check',
-    ({ params, query }) => agent.check(params.domain, backupOf(query.backup)),
+    async ({ params, query }) => {
+      const backup = backupOf(query.backup);
+      const named = backup && backupNamed(await agent.trust.hosts(), backup);
+      return agent.check(params.domain, named?.backup ?? backup);
+    },
   );
   server.post<ByDomain & { Body: Record<string, unknown> }>(
     '/v1/domains/:domain/protect',
     async ({ params, body }) => {
-      const request = protectRequestSchema.safeParse({ ...body, domain: params.domain });
+      const hosts = await agent.trust.hosts();
+      const full = withDefaults(body ?? {}, { hosts, heartbeat: agent.options.heartbeat });
+      const request = protectRequestSchema.safeParse({ ...full, domain: params.domain });
       if (!request.success) throw agentError('AGENT_BAD_REQUEST', issueOf(request.error));
       return agent.protect(request.data);
     },

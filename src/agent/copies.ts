@@ -8,7 +8,6 @@ import { findReplicas } from '../diskmirror/replica-files.js';
 import { messageOf, UnderstudyError } from '../errors.js';
 import type { TermStore } from '../failover/term-store.js';
 import { native } from '../native.js';
-import { connectChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import { HELLO_TIMEOUT_MS } from '../wire/limits.js';
 import {
@@ -17,6 +16,8 @@ import {
   type Message,
   PROTOCOL_VERSIONS,
 } from '../wire/messages.js';
+import { connectSecure } from '../wire/secure-connect.js';
+import type { PeerTrust } from '../wire/trust.js';
 import { refusalOf } from './refusal.js';
 import { type Copies, type DomainStatus, type Reason, reasonOf } from './status.js';
 
@@ -24,6 +25,8 @@ export interface Holdings {
   terms: TermStore;
   disks: DiskRecords;
   replicaDir: string;
+  /** For asking other hosts. */
+  trust: PeerTrust;
 }
 
 /** From durable records alone; nothing is changed. */
@@ -47,8 +50,9 @@ export async function askReport(
   agent: { host: string; port: number },
   domain: string,
   disks: readonly CarriedDisk[],
+  trust: PeerTrust,
 ): Promise<Message<'reported'>> {
-  const channel = await connectChannel(agent);
+  const channel = await connectSecure(agent, trust);
   try {
     await channel.sendMessage(
       'hello',
@@ -94,7 +98,7 @@ async function compareCopies(
   const here = await copyHere(holdings, domain);
   const peer = `${host}:${port}`;
   try {
-    const { term, ours, record } = await askReport({ host, port }, domain, []);
+    const { term, ours, record } = await askReport({ host, port }, domain, [], holdings.trust);
     const there = { term, ours, record };
     return { here, there, peer, newer: newerCopy(here, there) };
   } catch (error) {

@@ -13,6 +13,9 @@ export const SESSION_READY_TIMEOUT_MS = 10_000;
 /** From the peer agent's side this includes forking the backup session. */
 export const PREPARE_TIMEOUT_MS = 15_000;
 
+/** Tokens of a session that were given out; a primary needs one, and one more for each new attempt. */
+export const SESSION_TOKENS_MAX = 16;
+
 /** From a session’s last state to the end of its process: calls to libvirt in flight finish first. */
 export const SESSION_END_TIMEOUT_MS = 10_000;
 

@@ -22,6 +22,8 @@ export const LOG_EVENTS = {
   devicesChanged: 'devices-changed',
   mirrorTrouble: 'mirror-trouble',
   disksFound: 'disks-found',
+  certificates: 'certificates-unusable',
+  certificateExpires: 'certificate-expires',
   teardown: 'teardown-failed',
   faultPlanted: 'fault-planted',
 } as const;

@@ -17,6 +17,7 @@ import type { Event } from '../failover/states.js';
 import type { TermStore } from '../failover/term-store.js';
 import type { HoldTrouble } from '../netbuffer/output-hold.js';
 import { wireError } from '../wire/errors.js';
+import type { PeerTrust } from '../wire/trust.js';
 import { type BackupLink, connectBackup } from './backup-link.js';
 import { type EpochReport, epochReport } from './epoch-report.js';
 import { agentError } from './errors.js';
@@ -39,6 +40,7 @@ export interface SessionDependencies {
   log: Log;
   terms: TermStore;
   disks: DiskRecords;
+  trust: PeerTrust;
   /** After every change of state. */
   onChanged: () => void;
 }
@@ -255,6 +257,7 @@ export class PrimarySession {
     const { config, dependencies } = this;
     return connectBackup({
       config,
+      trust: dependencies.trust,
       term: this.#term,
       identity: guest.identity,
       description: guest.description,

@@ -8,6 +8,14 @@ const common = {
   libvirtUri: z.string().min(1),
   runDir: z.string().min(1),
   stateDir: z.string().min(1),
+  peers: z.object({
+    /** Directory of this host's certificates. */
+    pki: z.string().min(1),
+    /** hosts.yaml */
+    hosts: z.string().min(1),
+    /** False where the replication link is nobody else's. */
+    encrypt: z.boolean(),
+  }),
 };
 
 const endpoint = z.object({
@@ -68,4 +76,6 @@ export const sessionConfigSchema = z.discriminatedUnion('role', [
 
 export type PrimaryConfig = z.infer<typeof primaryConfigSchema>;
 export type BackupConfig = z.infer<typeof backupConfigSchema>;
+/** How this host talks to others. */
+export type PeerSettings = SessionConfig['peers'];
 export type SessionConfig = z.infer<typeof sessionConfigSchema>;

@@ -5,6 +5,7 @@
 import { chmod, rename, rm, writeFile } from 'node:fs/promises';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { UnderstudyError } from '../errors.js';
+import type { BackupListener } from './backup-listener.js';
 import { type EpochReport, epochCount } from './epoch-report.js';
 import { type DomainStatus, reasonOf } from './status.js';
 
@@ -52,12 +53,15 @@ export async function serveSession(
   paths: SessionPaths,
   requests: SessionRequests,
   card: SessionCard,
+  /** Backup sessions: lets a primary in. */
+  listener?: Pick<BackupListener, 'admit'>,
 ): Promise<FastifyInstance> {
   const server = Fastify();
   server.setErrorHandler((error, _request, reply) =>
     reply.code(error instanceof UnderstudyError ? 409 : 500).send({ error: reasonOf(error) }),
   );
   server.get('/v1/session', async () => card);
+  if (listener !== undefined) server.post('/v1/admit', async () => listener.admit());
   server.get('/v1/status', async () => requests.status());
   server.post<{ Body: { force?: boolean } }>('/v1/unprotect', async ({ body }) => {
     await requests.unprotect(body?.force === true);

@@ -1,10 +1,12 @@
 /** Where a backup session is reached: reads each connection's HELLO, bounded, and hands it over. */
-import { createServer, type Server } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { messageOf, UnderstudyError } from '../errors.js';
 import { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
 import { HELLO_TIMEOUT_MS } from '../wire/limits.js';
+import { acceptSecure } from '../wire/secure-listener.js';
+import type { PeerTrust } from '../wire/trust.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import { refuse } from './refusal.js';
 import { reasonOf } from './status.js';
@@ -15,13 +17,19 @@ export interface HelloHandler {
   term(): number;
 }
 
-/** Connections that have not said HELLO yet; more are turned away. */
+export interface ListenerDependencies {
+  /** Who may connect; `plain` is for connections that a token protects. */
+  security: PeerTrust | 'plain';
+  log: Log;
+}
+
+/** Connections that shake hands or have not said HELLO yet; more are turned away. */
 const GREETING_CONNECTIONS_MAX = 64;
 
 export function listenForHello(
   address: { host: string; port: number },
   handler: HelloHandler,
-  log: Log,
+  { security, log }: ListenerDependencies,
 ): Promise<{ server: Server; port: number }> {
   let greeting = 0;
   const server = createServer({ pauseOnConnect: true }, (socket) => {
@@ -30,11 +38,13 @@ export function listenForHello(
       return;
     }
     greeting += 1;
-    const channel = new FrameChannel(socket);
-    greet(channel, handler, log)
+    // Of no use any more when the connection is gone.
+    const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    letIn(socket, handler, { security, log })
       .catch((error: unknown) => {
-        log.warn(LOG_EVENTS.connectionRefused, { peer: channel.peer, error: messageOf(error) });
-        channel.destroy();
+        const code = error instanceof UnderstudyError ? { code: error.code } : {};
+        log.warn(LOG_EVENTS.connectionRefused, { peer, ...code, error: messageOf(error) });
+        socket.destroy();
       })
       .finally(() => {
         greeting -= 1;
@@ -54,13 +64,36 @@ export function listenForHello(
   });
 }
 
+async function letIn(
+  accepted: Socket,
+  handler: HelloHandler,
+  { security, log }: ListenerDependencies,
+): Promise<void> {
+  if (security === 'plain') return greet(new FrameChannel(accepted), handler, log);
+  const { socket, refusal } = await acceptSecure(accepted, security);
+  const channel = new FrameChannel(socket);
+  try {
+    if (refusal === undefined) return await greet(channel, handler, log);
+  } catch (error) {
+    channel.destroy();
+    throw error;
+  }
+  log.warn(LOG_EVENTS.peerRefused, {
+    peer: channel.peer,
+    code: refusal.code,
+    error: refusal.message,
+  });
+  await refuse(channel, reasonOf(refusal), 0);
+}
+
 async function greet(channel: FrameChannel, handler: HelloHandler, log: Log): Promise<void> {
   const hello = await channel.next(HELLO_TIMEOUT_MS);
   try {
     if (hello.type !== 'hello') throw wireError('WIRE_UNEXPECTED', `${hello.type} before HELLO`);
     await handler.onHello(channel, hello);
   } catch (error) {
-    log.warn(LOG_EVENTS.peerRefused, { peer: channel.peer, error: messageOf(error) });
+    const { code, message } = reasonOf(error);
+    log.warn(LOG_EVENTS.peerRefused, { peer: channel.peer, code, error: message });
     if (error instanceof UnderstudyError && error.code === 'WIRE_STALE_TERM') {
       await channel.send({ type: 'superseded', epoch: 0, term: handler.term() });
       channel.end();

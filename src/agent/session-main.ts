@@ -8,14 +8,14 @@ import { dirname } from 'node:path';
 import { DiskRecords } from '../diskmirror/disk-record.js';
 import { messageOf } from '../errors.js';
 import { TermStore } from '../failover/term-store.js';
-import { decodeMessage } from '../wire/messages.js';
+import { ClusterTrust } from '../pki/cluster-trust.js';
+import { type BackupListener, listenForPrimary } from './backup-listener.js';
 import { BackupSession } from './backup-session.js';
 import { SESSION_NICENESS } from './limits.js';
 import { LOG_EVENTS, openLog } from './log.js';
 import { PrimarySession } from './primary-session.js';
 import { type SessionConfig, sessionConfigSchema } from './session-config.js';
 import { serveSession, sessionPaths, writeStatus } from './session-control.js';
-import { listenForHello } from './session-listener.js';
 
 /** What the agent is told once the session can be reached. */
 export interface SessionReady {
@@ -31,6 +31,7 @@ async function main(config: SessionConfig): Promise<void> {
   await mkdir(dirname(paths.socket), { recursive: true, mode: 0o711 });
   await goAhead();
 
+  const trust = new ClusterTrust(config.peers);
   let writing: Promise<void> = Promise.resolve();
   const onChanged = (): void => {
     writing = writing
@@ -42,18 +43,19 @@ async function main(config: SessionConfig): Promise<void> {
     terms: new TermStore(stateDir),
     disks: new DiskRecords(stateDir),
     onChanged,
+    trust,
   };
   const session =
     config.role === 'primary'
       ? new PrimarySession(config, dependencies)
       : new BackupSession(config, dependencies);
   await session.prepare();
-  const listener =
+  const listener: BackupListener | undefined =
     session instanceof BackupSession && config.role === 'backup'
-      ? await listenForBackup(session, config.listenHost, log)
+      ? await listenForPrimary(session, config, { trust, log })
       : undefined;
   const port = listener === undefined ? {} : { port: listener.port };
-  const control = await serveSession(paths, session, { pid: process.pid, ...port });
+  const control = await serveSession(paths, session, { pid: process.pid, ...port }, listener);
   const running = session.run();
   const ready: SessionReady = { ready: true, ...port };
   process.send?.(ready, () => process.disconnect());
@@ -63,7 +65,7 @@ async function main(config: SessionConfig): Promise<void> {
   onChanged();
   await writing;
   log.info(LOG_EVENTS.sessionEnded, { state: session.status().state });
-  listener?.server.close();
+  listener?.close();
   await control.close();
   await rm(paths.socket, { force: true });
   process.exit(0);
@@ -76,26 +78,6 @@ async function goAhead(): Promise<void> {
     // Not every kernel groups.
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
   });
-}
-
-function listenForBackup(session: BackupSession, host: string, log: ReturnType<typeof openLog>) {
-  return listenForHello(
-    { host, port: 0 },
-    {
-      onHello: (channel, hello) => {
-        const purpose = purposeOf(hello.payload);
-        return purpose === 'heartbeat'
-          ? session.acceptHeartbeat(channel, hello)
-          : session.acceptCheckpoints(channel, hello);
-      },
-      term: () => session.status().term,
-    },
-    log,
-  );
-}
-
-function purposeOf(payload: Buffer): string {
-  return decodeMessage('purpose', payload).purpose;
 }
 
 process.once('message', (message) => {

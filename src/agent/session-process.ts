@@ -10,6 +10,7 @@ import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { messageOf, type UnderstudyError } from '../errors.js';
+import type { Message } from '../wire/messages.js';
 import { controlRequest, isDeadSocket } from './control-request.js';
 import type { EpochReport } from './epoch-report.js';
 import { agentError } from './errors.js';
@@ -111,6 +112,12 @@ export class SessionProcess {
 
   async request(path: '/v1/unprotect' | '/v1/failover', body: object = {}): Promise<DomainStatus> {
     return (await controlRequest(this.paths.socket, 'POST', path, body)) as DomainStatus;
+  }
+
+  /** What a primary needs to connect to this backup session, once. */
+  async admit(): Promise<Message<'prepared'>> {
+    const answer = await controlRequest(this.paths.socket, 'POST', '/v1/admit', {});
+    return answer as Message<'prepared'>;
   }
 
   /** @throws AGENT_NO_EPOCHS, EPOCH_ENDED */

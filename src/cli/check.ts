@@ -11,7 +11,8 @@ export const checkCommand = defineCommand({
       .positional('domain', { type: 'string', demandOption: true, describe: 'libvirt domain' })
       .option('backup', {
         type: 'string',
-        describe: 'ask this backup, HOST[:PORT], whether it has room for the disks',
+        describe:
+          'ask this backup (a host by name, or HOST[:PORT]) whether it has room for the disks',
       })
       .example('$0 check web1', 'list every reason against protecting web1')
       .example('$0 check web1 --backup 10.0.0.2', 'and whether that host could be its backup'),

@@ -1,7 +1,6 @@
 import type { ProtectBody } from '../agent/client.js';
 import { parseEndpoint } from '../agent/protect-request.js';
 import { waitProtected } from '../agent/wait-protected.js';
-import { HEARTBEAT_DEFAULT } from '../failover/heartbeat.js';
 import { CONSISTENCIES, type Consistency } from '../wire/messages.js';
 import { defineCommand } from './command.js';
 import { cliError } from './errors.js';
@@ -20,7 +19,7 @@ export const protectCommand = defineCommand({
       .option('backup', {
         type: 'string',
         demandOption: true,
-        describe: 'the backup’s agent, HOST[:PORT]',
+        describe: 'a host of the cluster by name, or an agent’s HOST[:PORT]',
       })
       .option('consistency', {
         choices: Object.keys(CONSISTENCIES) as Consistency[],
@@ -36,17 +35,15 @@ export const protectCommand = defineCommand({
       .option('heartbeat-host', {
         type: 'string',
         array: true,
-        describe: 'addresses of the backup for heartbeats, one per path (default: the backup’s)',
+        describe: 'addresses of the backup for heartbeats, one per path (default: all of the host)',
       })
       .option('heartbeat-interval', {
         type: 'number',
-        default: HEARTBEAT_DEFAULT.intervalMs,
-        describe: 'milliseconds between heartbeats',
+        describe: 'milliseconds between heartbeats (default: as configured, 50)',
       })
       .option('heartbeat-missed', {
         type: 'number',
-        default: HEARTBEAT_DEFAULT.missedMax,
-        describe: 'heartbeats missed on every path before a takeover',
+        describe: 'heartbeats missed on every path before a takeover (default: as configured, 5)',
       })
       .option('staging-mib', { type: 'number', describe: 'memory for one checkpoint, MiB' })
       .option('wait', {
@@ -59,6 +56,10 @@ export const protectCommand = defineCommand({
       .example(
         '$0 protect web1 --backup 10.0.0.2',
         'protect web1; a checkpoint whenever output waits',
+      )
+      .example(
+        '$0 protect web1 --backup b',
+        'the same, with the addresses that hosts.yaml has for b',
       ),
   run: async (options, client) => {
     const { domain, json } = options;
@@ -91,8 +92,8 @@ interface ProtectOptions extends PolicyArguments {
   consistency: Consistency;
   outputHold: 'auto' | 'plug' | 'holder';
   heartbeatHost: string[] | undefined;
-  heartbeatInterval: number;
-  heartbeatMissed: number;
+  heartbeatInterval: number | undefined;
+  heartbeatMissed: number | undefined;
   stagingMib: number | undefined;
   unsafeFault: string[] | undefined;
 }
@@ -107,7 +108,10 @@ function bodyOf(options: ProtectOptions): ProtectBody {
     ...policyBody(options),
     consistency: options.consistency,
     outputHold: options.outputHold,
-    heartbeat: { intervalMs: options.heartbeatInterval, missedMax: options.heartbeatMissed },
+    heartbeat: {
+      ...(options.heartbeatInterval === undefined ? {} : { intervalMs: options.heartbeatInterval }),
+      ...(options.heartbeatMissed === undefined ? {} : { missedMax: options.heartbeatMissed }),
+    },
     ...(options.heartbeatHost === undefined ? {} : { heartbeatHosts: options.heartbeatHost }),
     ...(options.stagingMib === undefined ? {} : { stagingBytes: options.stagingMib * 1024 ** 2 }),
     ...(options.unsafeFault === undefined ? {} : { faults: options.unsafeFault }),

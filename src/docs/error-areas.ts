@@ -1,6 +1,7 @@
 /** Every catalogue of codes in the program, in the order in which docs/errors.md lists them. */
 import { agentErrors } from '../agent/errors.js';
 import { cliErrors } from '../cli/errors.js';
+import { configErrors } from '../config/errors.js';
 import { diskErrors } from '../diskmirror/errors.js';
 import { epochErrors } from '../epoch/errors.js';
 import type { ErrorCatalogue } from '../errors.js';
@@ -11,6 +12,7 @@ import { hypervisorErrors } from '../hypervisor/errors.js';
 import { libvirtErrors } from '../hypervisor/libvirt-error.js';
 import { labErrors } from '../lab/errors.js';
 import { holdErrors } from '../netbuffer/errors.js';
+import { pkiErrors } from '../pki/errors.js';
 import { wireErrors } from '../wire/errors.js';
 
 export interface ErrorArea {
@@ -65,6 +67,16 @@ export const ERROR_AREAS: readonly ErrorArea[] = [
     title: 'Between two hosts',
     about: 'Each costs at most the connection on which it happens.',
     catalogue: wireErrors,
+  },
+  {
+    title: 'Certificates',
+    about: 'Of this host itself; of other hosts, see above.',
+    catalogue: pkiErrors,
+  },
+  {
+    title: 'Configuration',
+    about: 'The files under /etc/understudy. The message begins with the file and the line.',
+    catalogue: configErrors,
   },
   {
     title: 'QEMU',

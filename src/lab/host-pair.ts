@@ -10,8 +10,10 @@ import { controlSocket } from '../agent/control-api.js';
 import { AGENT_PORT_DEFAULT, RUN_DIR_DEFAULT } from '../agent/limits.js';
 import type { DomainStatus } from '../agent/status.js';
 import { waitProtected } from '../agent/wait-protected.js';
+import { CONFIG_FILE_DEFAULT } from '../config/config-file.js';
 import { UnderstudyError } from '../errors.js';
 import { labError } from './errors.js';
+import { writeHostFiles } from './host-files.js';
 import type { Lab } from './lab.js';
 import { HOST_ADDRESSES, type HostName } from './layout.js';
 import { AGENT_POLL_MS, AGENT_READY_TIMEOUT_MS, PROTECT_TIMEOUT_MS } from './limits.js';
@@ -27,6 +29,11 @@ export class LabAgent {
   ) {}
 }
 
+export interface HostPairOptions {
+  /** Whether the replication link is encrypted (default true). */
+  encrypt?: boolean;
+}
+
 export class HostPair {
   private constructor(
     readonly lab: Lab,
@@ -34,7 +41,8 @@ export class HostPair {
   ) {}
 
   /** Starts both agents and waits until they answer. @throws LAB_AGENT_NOT_READY */
-  static async start(lab: Lab): Promise<HostPair> {
+  static async start(lab: Lab, { encrypt = true }: HostPairOptions = {}): Promise<HostPair> {
+    await writeHostFiles(lab, { encrypt });
     const [a, b] = await Promise.all([startAgent(lab, 'a'), startAgent(lab, 'b')]);
     return new HostPair(lab, { a, b });
   }
@@ -107,10 +115,8 @@ async function startAgent(lab: Lab, name: HostName): Promise<LabAgent> {
     [
       '--enable-source-maps',
       AGENT_PROGRAM,
-      '--connect',
-      host.libvirtUri,
-      '--listen',
-      `0.0.0.0:${AGENT_PORT_DEFAULT}`,
+      '--config',
+      CONFIG_FILE_DEFAULT,
       '--unsafe-allow-faults',
     ],
     { stdio: ['ignore', log, log] },

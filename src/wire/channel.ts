@@ -16,7 +16,7 @@ import {
 } from './frames.js';
 import { CONNECT_TIMEOUT_MS, FRAME_HEADER_BYTES, SMALL_READ_BYTES_MAX } from './limits.js';
 import { encodeMessage, type Message, type MessageName } from './messages.js';
-import { type ReadTarget, readStraight } from './straight-reads.js';
+import { type ReadTarget, readStraight, type SwitchedReads } from './straight-reads.js';
 
 export interface ChannelReceiver {
   onFrame(frame: Frame): void | Promise<void>;
@@ -40,12 +40,17 @@ export class FrameChannel {
   );
   #socket: Socket;
 
-  constructor(socket: Socket) {
+  /** `reads` is where the socket reads to, if it was made with `onread`; it emits no 'data' then. */
+  constructor(
+    socket: Socket,
+    private readonly reads?: SwitchedReads,
+  ) {
     this.peer = `${socket.remoteAddress}:${socket.remotePort}`;
     // Checkpoints and acknowledgements must not wait for Nagle.
     socket.setNoDelay(true);
     this.#socket = this.#watch(socket);
     socket.on('data', (bytes: Buffer) => this.#take(() => this.#parser.push(bytes)));
+    this.reads?.readInto(this.#taking(this.#parserRoom()));
     socket.pause();
   }
 
@@ -65,10 +70,7 @@ export class FrameChannel {
    */
   allocateWith(allocate: (bytes: number) => Buffer): void {
     this.#allocate = allocate;
-    this.#readStraight({
-      room: () => this.#parser.room(),
-      filled: (bytes) => this.#parser.filled(bytes),
-    });
+    this.#readStraight(this.#parserRoom());
   }
 
   /** Later frames are small: several are read at once, into one buffer that stays. */
@@ -82,7 +84,8 @@ export class FrameChannel {
 
   /**
    * While `listening` is false nothing is read, not even the end of the connection: what comes waits in the
-   * kernel and wakes nobody. Only after `expectSmall` (a plain net.Socket reads ahead while it is paused).
+   * kernel and wakes nobody. Only after `expectSmall`, and of TLS only at the end that called (other sockets read
+   * ahead while they are paused).
    */
   listen(listening: boolean): void {
     this.#listening = listening;
@@ -159,11 +162,26 @@ export class FrameChannel {
     this.#socket.destroy();
   }
 
-  #readStraight({ room, filled }: ReadTarget): void {
+  #parserRoom(): ReadTarget {
+    return {
+      room: () => this.#parser.room(),
+      filled: (bytes) => this.#parser.filled(bytes),
+    };
+  }
+
+  /** The same target, with what it completes delivered. */
+  #taking({ room, filled }: ReadTarget): ReadTarget {
+    return { room, filled: (bytes) => this.#take(() => filled(bytes)) };
+  }
+
+  #readStraight(target: ReadTarget): void {
+    if (this.reads !== undefined) {
+      this.reads.readInto(this.#taking(target));
+      return;
+    }
     // Between two frames of a handshake nothing is on its way; if it is, reading stays as it was.
     if (this.#closed || this.#socket.readableLength > 0) return;
-    const take = (bytes: number) => this.#take(() => filled(bytes));
-    const successor = readStraight(this.#socket, { room, filled: take });
+    const successor = readStraight(this.#socket, this.#taking(target));
     if (successor === undefined) return;
     this.#socket = this.#watch(successor);
     this.#deliver();

@@ -17,6 +17,9 @@ export const MESSAGE_BYTES_MAX = 1024 * 1024;
 /** Two moments, u64 each. */
 export const HEARTBEAT_BYTES = 16;
 
+/** What admits to a session: not to be guessed. */
+export const TOKEN_BYTES = 32;
+
 /** In an acknowledgement: the epoch that the disks hold durably, u64. */
 export const RECORDED_BYTES = 8;
 
@@ -25,6 +28,9 @@ export const DEVICE_STATE_BYTES_MAX = 32 * 1024 * 1024;
 
 /** A peer that connects must say HELLO within this. */
 export const HELLO_TIMEOUT_MS = 5_000;
+
+/** A TLS handshake is two round trips and a few milliseconds of computing. */
+export const HANDSHAKE_TIMEOUT_MS = 5_000;
 
 /** From HELLO to WELCOME: the standby is started in between. */
 export const WELCOME_TIMEOUT_MS = 30_000;

@@ -1,10 +1,12 @@
 /** The JSON messages of the protocol: their shapes are checked on arrival, never assumed. */
 import { z } from 'zod';
 import { wireError } from './errors.js';
-import { DISKS_MAX, EPOCHS_PER_CHECKPOINT_MAX } from './limits.js';
+import { DISKS_MAX, EPOCHS_PER_CHECKPOINT_MAX, TOKEN_BYTES } from './limits.js';
 
 /**
  * Protocol versions this build speaks, newest first, with what each brought.
+ * 5: TLS 1.3 with certificates of both hosts, and a token for each session; a host of version 4 would talk to
+ *    anyone, so it is not spoken any more.
  * 4: the device state may come as a difference, and a later epoch may overtake one that was never completed, which
  *    a host of version 3 refuses.
  * 3: heartbeats say what was heard of the other side; the HELLO says what is promised (consistency).
@@ -13,9 +15,15 @@ import { DISKS_MAX, EPOCHS_PER_CHECKPOINT_MAX } from './limits.js';
  *    nor is version 2, whose heartbeats confirm nothing.
  * 1: memory, device state, heartbeats.
  */
-export const PROTOCOL_VERSIONS = [4] as const;
+export const PROTOCOL_VERSIONS = [5] as const;
 
 const nonNegative = z.number().int().nonnegative();
+const port = z.number().int().min(1).max(65_535);
+/** What the agent's answer to `prepare` gave. */
+const token = z
+  .string()
+  .length(2 * TOKEN_BYTES)
+  .regex(/^[0-9a-f]+$/);
 
 /** What both hosts must agree on before a byte of memory travels. */
 export const guestIdentitySchema = z.object({
@@ -94,7 +102,12 @@ export const messageSchemas = {
     versions: z.array(nonNegative).max(32),
     domain: z.string().min(1).max(255),
   }),
-  prepared: z.object({ port: z.number().int().min(1).max(65_535) }),
+  prepared: z.object({
+    port,
+    /** For a link that is not encrypted, where that host allows it. */
+    plainPort: port.optional(),
+    token,
+  }),
   /** To a backup session: the connection that carries checkpoints. */
   helloCheckpoints: z.object({
     purpose: z.literal('checkpoints'),
@@ -112,7 +125,8 @@ export const messageSchemas = {
     /** Number of the first epoch to come. */
     firstEpoch: nonNegative,
     /** Where the primary's agent answers, on the address that this connection comes from. */
-    agentPort: z.number().int().min(1).max(65_535),
+    agentPort: port,
+    token,
   }),
   /** To a backup session: one heartbeat path. */
   helloHeartbeat: z.object({
@@ -120,6 +134,7 @@ export const messageSchemas = {
     versions: z.array(nonNegative).max(32),
     domain: z.string().min(1).max(255),
     path: z.number().int().min(0).max(7),
+    token,
   }),
   welcome: z.object({ version: nonNegative }),
   /** The answer to `helloCheckpoints`: what the replica's disks hold, in the order of the HELLO. */

@@ -22,12 +22,22 @@ export interface PeerReply {
   epoch?: number;
   text?: string;
   closed?: unknown;
+  /** Code of what went wrong at its own end. */
+  failed?: string;
+}
+
+export interface PeerManners {
+  /** Without TLS. */
+  plain?: boolean;
+  /** Another directory of certificates, inside the host; null: none. */
+  pki?: string | null;
 }
 
 export class Peer {
   constructor(
     private readonly from: Host,
     private readonly to: string,
+    private readonly manners: PeerManners = {},
   ) {}
 
   static message(type: string, message: object, epoch = 0): PeerFrame {
@@ -47,16 +57,19 @@ export class Peer {
     return this.#run({ port, raw: bytes.toString('base64') });
   }
 
-  /** Asks the agent for a backup session; its port. */
-  async prepare(agentPort: number, domain: string): Promise<number> {
+  /** Asks the agent for a backup session: its port, and the token for it. */
+  async prepare(agentPort: number, domain: string): Promise<Message<'prepared'>> {
     const hello = { purpose: 'prepare', versions: [...PROTOCOL_VERSIONS], domain };
     const [reply] = await this.talk(agentPort, [Peer.message('hello', hello)], 15_000);
     if (reply?.type !== 'welcome') throw new Error(`prepare: ${JSON.stringify(reply)}`);
-    return (JSON.parse(reply.text ?? '') as { port: number }).port;
+    return JSON.parse(reply.text ?? '') as Message<'prepared'>;
   }
 
   /** The HELLO that a right primary would say for this guest. */
-  async helloFor(lab: Lab, guest: GuestRecord): Promise<Message<'helloCheckpoints'>> {
+  async helloFor(
+    lab: Lab,
+    guest: GuestRecord,
+  ): Promise<Omit<Message<'helloCheckpoints'>, 'token'>> {
     const hypervisor = await openHypervisor({ uri: lab.host('a').libvirtUri });
     try {
       const domain = await hypervisor.domain(guest.name);
@@ -80,7 +93,7 @@ export class Peer {
   }
 
   async #run(request: object): Promise<PeerReply[]> {
-    const argument = JSON.stringify({ host: this.to, ...request });
+    const argument = JSON.stringify({ host: this.to, ...this.manners, ...request });
     const { stdout } = await this.from.exec(process.execPath, [PROGRAM, argument]);
     return stdout
       .split('\n')

@@ -147,14 +147,14 @@ describe('refusals', () => {
         ['CPU', { cpuXml: '<cpu mode="custom" match="exact"><model>Nehalem</model></cpu>' }],
       ] as const;
       for (const [what, change] of another) {
-        const port = await peer.prepare(AGENT_PORT_DEFAULT, guest.name);
-        const changed = { ...hello, identity: { ...hello.identity, ...change } };
+        const { port, token } = await peer.prepare(AGENT_PORT_DEFAULT, guest.name);
+        const changed = { ...hello, token, identity: { ...hello.identity, ...change } };
         const [reply] = await peer.talk(port, [Peer.message('hello', changed)], 15_000);
         expect(reply?.text, what).toContain('AGENT_BACKUP_DIFFERS');
       }
       const huge = [{ name: 'pc.ram', bytes: 2 ** 42, replicaOffset: 0 }];
-      const port = await peer.prepare(AGENT_PORT_DEFAULT, guest.name);
-      const changed = { ...hello, identity: { ...hello.identity, ramBlocks: huge } };
+      const { port, token } = await peer.prepare(AGENT_PORT_DEFAULT, guest.name);
+      const changed = { ...hello, token, identity: { ...hello.identity, ramBlocks: huge } };
       const [reply] = await peer.talk(port, [Peer.message('hello', changed)], 15_000);
       expect(reply?.text).toContain('AGENT_NO_MEMORY');
     });
@@ -168,8 +168,9 @@ describe('refusals', () => {
         ['EPOCH_NO_DEVICE_STATE', Peer.message('checkpoint', checkpoint, 1)],
       ] as const;
       for (const [code, frame] of cases) {
-        const port = await peer.prepare(AGENT_PORT_DEFAULT, guest.name);
-        const replies = await peer.talk(port, [Peer.message('hello', hello), frame], 15_000);
+        const { port, token } = await peer.prepare(AGENT_PORT_DEFAULT, guest.name);
+        const first = Peer.message('hello', { ...hello, token });
+        const replies = await peer.talk(port, [first, frame], 15_000);
         expect(
           replies.map(({ type }) => type),
           code,
