@@ -95,7 +95,10 @@ export class BarePair {
   /** Starts a system, the first time or after `kill`; what it had written is still there. */
   async boot(name: HostName): Promise<void> {
     const directory = `${this.directory}/system-${name}`;
-    await batch(['-n', netnsName(this.#prefix, name)], CARDS.map((card) => `link set ${card} up`));
+    await batch(
+      ['-n', netnsName(this.#prefix, name)],
+      CARDS.map((card) => `link set ${card} up`),
+    );
     const namespaces = ['--mount', '--pid', '--uts', '--ipc', '--fork', '--kill-child=SIGKILL'];
     const init = spawn(
       'nsenter',

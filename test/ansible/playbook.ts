@@ -63,7 +63,11 @@ export async function runPlaybook(
   playbook: string,
   options: readonly string[] = [],
 ): Promise<{ recap: Record<HostName, Recap>; output: string }> {
-  const { stdout: output, exitCode, stderr } = await pair.controller.exec(
+  const {
+    stdout: output,
+    exitCode,
+    stderr,
+  } = await pair.controller.exec(
     'ansible-playbook',
     ['-i', inventory, `${DEPLOY}/${playbook}`, ...options],
     {
