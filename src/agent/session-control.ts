@@ -5,7 +5,7 @@
 import { chmod, rename, rm, writeFile } from 'node:fs/promises';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { UnderstudyError } from '../errors.js';
-import type { BackupListener } from './backup-listener.js';
+import type { Message } from '../wire/messages.js';
 import { type EpochReport, epochCount } from './epoch-report.js';
 import { type DomainStatus, reasonOf } from './status.js';
 
@@ -54,7 +54,7 @@ export async function serveSession(
   requests: SessionRequests,
   card: SessionCard,
   /** Backup sessions: lets a primary in. */
-  listener?: Pick<BackupListener, 'admit'>,
+  listener?: { admit(): Message<'prepared'> },
 ): Promise<FastifyInstance> {
   const server = Fastify();
   server.setErrorHandler((error, _request, reply) =>

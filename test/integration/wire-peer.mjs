@@ -2,12 +2,11 @@
 // {host, port, frames, raw, plain} as JSON from the command line, sends each frame (type, epoch, term, payload as
 // base64) or raw bytes, and prints what comes back, one JSON line per frame, then {"closed": reason}. With `plain` the
 // connection is not TLS; `pki` names another directory of certificates, or null for none.
+import { readFileSync } from 'node:fs';
 import { connect as connectPlain } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { ClusterTrust } from '../../dist/pki/cluster-trust.js';
-import { connectChannel } from '../../dist/wire/channel.js';
+import { FrameChannel } from '../../dist/wire/channel.js';
 import { FrameParser } from '../../dist/wire/frames.js';
-import { connectSecure } from '../../dist/wire/secure-connect.js';
 import { tlsOptions } from '../../dist/wire/tls-options.js';
 
 const request = JSON.parse(process.argv[2]);
@@ -15,34 +14,40 @@ const { host, port, frames = [], raw, linger = 2000, plain = false } = request;
 const { pki = '/etc/understudy/pki' } = request;
 const print = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
-/** Believes whoever answers: what is tried here is what the other side believes. */
-const credulous = {
-  credentials: async () => {
-    if (pki === null) return { ca: undefined, certificate: undefined, key: undefined };
-    const trust = new ClusterTrust({ pki, hosts: '/etc/understudy/hosts.yaml' });
-    return trust.credentials();
-  },
-  identify: async () => host,
-};
+/** Believes whoever answers, and shows what it was told to: what is tried is what the other side believes. */
+function connectAnyway() {
+  if (plain) return connectPlain({ host, port });
+  const file = (name) => readFileSync(`${pki}/${name}`, 'utf8');
+  const own =
+    pki === null
+      ? {}
+      : { ca: file('ca.crt'), certificate: file('host.crt'), key: file('host.key') };
+  return connectTls({ host, port, ...tlsOptions(own), rejectUnauthorized: false });
+}
 
-/** An error of the peer's own, in place of what came. */
-const failed = (error) => print({ failed: error.code ?? error.message });
+function connected(socket) {
+  return new Promise((resolve, reject) => {
+    socket.once(plain ? 'connect' : 'secureConnect', resolve);
+    socket.once('error', reject);
+  });
+}
 
 async function sendRaw() {
-  const options = { ...tlsOptions(await credulous.credentials()), rejectUnauthorized: false };
-  const socket = plain ? connectPlain({ host, port }) : connectTls({ host, port, ...options });
+  const socket = connectAnyway();
   const parser = new FrameParser(({ type, payload }) => print({ type, text: payload.toString() }));
-  if (!plain) socket.on('data', (bytes) => parser.push(bytes));
-  else socket.resume();
+  if (plain) socket.resume();
+  else socket.on('data', (bytes) => parser.push(bytes));
   socket.on('error', (error) => print({ error: error.message }));
   socket.on('close', () => print({ closed: true }));
-  socket.once(plain ? 'connect' : 'secureConnect', () => socket.write(Buffer.from(raw, 'base64')));
+  await connected(socket);
+  socket.write(Buffer.from(raw, 'base64'));
   setTimeout(() => socket.destroy(), linger).unref();
 }
 
 async function sendFrames() {
-  const address = { host, port };
-  const channel = plain ? await connectChannel(address) : await connectSecure(address, credulous);
+  const socket = connectAnyway();
+  await connected(socket);
+  const channel = new FrameChannel(socket);
   const closed = new Promise((resolve) =>
     channel.receive({
       onFrame: ({ type, epoch, term, payload }) =>
@@ -51,15 +56,14 @@ async function sendFrames() {
     }),
   );
   const timer = setTimeout(() => channel.destroy(), linger);
-  try {
-    for (const { type, epoch = 0, term = 1, payload = '' } of frames) {
-      await channel.send({ type, epoch, term }, Buffer.from(payload, 'base64'));
-    }
-  } catch (error) {
-    failed(error);
+  for (const { type, epoch = 0, term = 1, payload = '' } of frames) {
+    // Who is not let in learns why by what comes back.
+    await channel
+      .send({ type, epoch, term }, Buffer.from(payload, 'base64'))
+      .catch((error) => print({ failed: error.code ?? error.message }));
   }
   print({ closed: await closed });
   clearTimeout(timer);
 }
 
-await (raw === undefined ? sendFrames() : sendRaw()).catch(failed);
+await (raw === undefined ? sendFrames() : sendRaw());
