@@ -9,7 +9,7 @@ import type { Hypervisor } from '../hypervisor/connection.js';
 import { inspectDomain } from '../hypervisor/inspect.js';
 import { holderBackend } from '../netbuffer/holder.js';
 import type { PeerTrust } from '../wire/trust.js';
-import { askReport } from './copies.js';
+import { askReport } from './report-request.js';
 import { type Reason, reasonOf } from './status.js';
 
 export interface Endpoint {

@@ -8,17 +8,9 @@ import { findReplicas } from '../diskmirror/replica-files.js';
 import { messageOf, UnderstudyError } from '../errors.js';
 import type { TermStore } from '../failover/term-store.js';
 import { native } from '../native.js';
-import { wireError } from '../wire/errors.js';
-import { HELLO_TIMEOUT_MS } from '../wire/limits.js';
-import {
-  type CarriedDisk,
-  decodeMessage,
-  type Message,
-  PROTOCOL_VERSIONS,
-} from '../wire/messages.js';
-import { connectSecure } from '../wire/secure-connect.js';
+import type { CarriedDisk, Message } from '../wire/messages.js';
 import type { PeerTrust } from '../wire/trust.js';
-import { refusalOf } from './refusal.js';
+import { askReport } from './report-request.js';
 import { type Copies, type DomainStatus, type Reason, reasonOf } from './status.js';
 
 export interface Holdings {
@@ -43,30 +35,6 @@ export async function report(
 ): Promise<Message<'reported'>> {
   const copy = await copyHere(holdings, domain);
   return { ...copy, refusals: await refusals(holdings, domain, disks) };
-}
-
-/** Asks another host's agent. @throws WIRE_… */
-export async function askReport(
-  agent: { host: string; port: number },
-  domain: string,
-  disks: readonly CarriedDisk[],
-  trust: PeerTrust,
-): Promise<Message<'reported'>> {
-  const channel = await connectSecure(agent, trust);
-  try {
-    await channel.sendMessage(
-      'hello',
-      'report',
-      { purpose: 'report', versions: [...PROTOCOL_VERSIONS], domain, disks: [...disks] },
-      { term: 0 },
-    );
-    const frame = await channel.next(HELLO_TIMEOUT_MS);
-    if (frame.type === 'welcome') return decodeMessage('reported', frame.payload);
-    if (frame.type === 'refuse') throw refusalOf(frame, `${agent.host} refused`);
-    throw wireError('WIRE_UNEXPECTED', `${frame.type} for a report`);
-  } finally {
-    channel.destroy();
-  }
 }
 
 /** The status of a domain that has disks on this host and no session. Undefined when it has none. */

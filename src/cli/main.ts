@@ -9,6 +9,7 @@ import type { GlobalOptions } from './command.js';
 import { cliError } from './errors.js';
 import { EXIT } from './exit-codes.js';
 import { failoverCommand } from './failover.js';
+import { hostCommand } from './host.js';
 import { labCommand } from './lab.js';
 import { printError } from './output.js';
 import { protectCommand } from './protect.js';
@@ -22,6 +23,7 @@ const COMMANDS = [
   checkpointCommand,
   unprotectCommand,
   failoverCommand,
+  hostCommand,
   labCommand,
 ];
 
