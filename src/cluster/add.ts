@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
+import { AGENT_PORT_DEFAULT } from '../agent/limits.js';
 import {
   CONFIG_FILE_DEFAULT,
   type Config,
@@ -96,7 +97,8 @@ async function probe(
 async function writeConfigIfAbsent(ssh: SshConnection, { name, port }: ClusterHost): Promise<void> {
   const { exitCode } = await ssh.run(`test -e ${quoted(CONFIG_FILE_DEFAULT)}`);
   if (exitCode === 0) return;
-  await ssh.writeFile(CONFIG_FILE_DEFAULT, stringify({ host: name, listen: `0.0.0.0:${port}` }));
+  const listen = port === AGENT_PORT_DEFAULT ? {} : { listen: `0.0.0.0:${port}` };
+  await ssh.writeFile(CONFIG_FILE_DEFAULT, stringify({ host: name, ...listen }));
 }
 
 /** An agent that runs goes on: it reads new certificates and lists by itself. */
