@@ -19,6 +19,7 @@ import {
 } from '../wire/messages.js';
 import { connectSecure } from '../wire/secure-connect.js';
 import type { PeerTrust } from '../wire/trust.js';
+import { settingsOf } from './domain-record.js';
 import { PATIENCE, PREPARE_TIMEOUT_MS } from './limits.js';
 import { refusalOf } from './refusal.js';
 import type { PrimaryConfig } from './session-config.js';
@@ -109,7 +110,15 @@ async function prepare({ config, trust, term }: LinkRequest): Promise<Message<'p
     await channel.sendMessage(
       'hello',
       'prepare',
-      { purpose: 'prepare', versions: [...PROTOCOL_VERSIONS], domain: config.domain },
+      {
+        purpose: 'prepare',
+        versions: [...PROTOCOL_VERSIONS],
+        domain: config.domain,
+        settings: settingsOf(config),
+        agentPort: config.agentPort,
+        ...(config.ownAddresses === undefined ? {} : { addresses: config.ownAddresses }),
+        backupAddresses: config.heartbeatHosts,
+      },
       { term },
     );
     const frame = await channel.next(PREPARE_TIMEOUT_MS);
@@ -193,7 +202,8 @@ function expectWelcome(frame: Frame): void {
 
 function throwIfRefused(frame: Frame): void {
   if (frame.type === 'superseded') {
-    throw wireError('WIRE_STALE_TERM', `the backup acted on term ${frame.term}`);
+    const facts = { term: frame.term };
+    throw wireError('WIRE_STALE_TERM', `the backup acted on term ${frame.term}`, { facts });
   }
   if (frame.type === 'refuse') throw refusalOf(frame, 'the backup refused');
 }

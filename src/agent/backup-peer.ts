@@ -23,19 +23,22 @@ import { BackupStandby } from './backup-standby.js';
 import { CHUNK_BUFFERS_KEPT, PATIENCE } from './limits.js';
 import type { Log } from './log.js';
 import { refuse } from './refusal.js';
+import { withStartPermit } from './start-permit.js';
 import type { DiskStatus, Reason, ReplicaSummary } from './status.js';
 
 export interface BackupPeerListener {
   term: number;
   log: Log;
+  runDir: string;
   disks: { records: DiskRecords; replicaDir: string };
   onFirstCommit(): void;
   /** The checkpoint connection ended. */
   onGone(error: Error | undefined): void;
   onSilent(silentMs: number): void;
   onStall(lateMs: number): void;
-  onYield(): void;
-  onGoodbye(): Promise<void>;
+  /** `planned`: the guest stands still on its host, which waits for an answer. */
+  onYield(planned: boolean): void;
+  onGoodbye(reason: string): Promise<void>;
   onStandbyDied(reason: string): void;
   /** The replica’s disks cannot be kept current. */
   onDisksFailed(error: Error): void;
@@ -225,9 +228,9 @@ export class BackupPeer {
       case 'checkpoint':
         return this.#commit(epoch, decodeMessage('checkpoint', payload));
       case 'yield':
-        return this.listener.onYield();
+        return this.listener.onYield(decodeMessage('yield', payload).planned === true);
       case 'goodbye':
-        return this.listener.onGoodbye();
+        return this.listener.onGoodbye(decodeMessage('goodbye', payload).reason);
       default:
         throw wireError('WIRE_UNEXPECTED', `${frame.type} from the primary`);
     }
@@ -283,7 +286,10 @@ async function startReplica(
   try {
     const { onStandbyDied } = listener;
     const places = disks?.standbyDisks ?? [];
-    return { disks, standby: await BackupStandby.start(hypervisor, hello, places, onStandbyDied) };
+    const standby = await withStartPermit(listener.runDir, hello.domain, () =>
+      BackupStandby.start(hypervisor, hello, places, onStandbyDied),
+    );
+    return { disks, standby };
   } catch (error) {
     await disks?.close(log);
     throw error;

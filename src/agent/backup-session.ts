@@ -16,6 +16,7 @@ import type { Frame } from '../wire/frames.js';
 import { decodeMessage, PROTOCOL_VERSIONS } from '../wire/messages.js';
 import { BackupPeer } from './backup-peer.js';
 import { agentError } from './errors.js';
+import { GOODBYE_FOR_GOOD } from './limits.js';
 import { LOG_EVENTS } from './log.js';
 import { SessionMachine } from './machine.js';
 import type { SessionDependencies } from './primary-session.js';
@@ -32,6 +33,8 @@ export class BackupSession {
   #term = 0;
   #decidedAtMs = 0;
   #cause: GrantReason = 'peerLost';
+  /** The primary hands the guest over, and waits for an answer. */
+  #planned = false;
   #takeover: Takeover | undefined;
 
   constructor(
@@ -75,13 +78,14 @@ export class BackupSession {
       this.#peer = await BackupPeer.begin(this.#hypervisor, channel, message, {
         term: hello.term,
         log: this.dependencies.log,
+        runDir: this.config.runDir,
         disks: { records: this.dependencies.disks, replicaDir: this.config.replicaDir },
         onFirstCommit: () => this.#raise('firstCommit'),
         onGone: (error) => this.#onPeerGone(error),
         onSilent: () => this.#onSilent('peerLost'),
         onStall: (lateMs) => this.dependencies.log.warn(LOG_EVENTS.stall, { lateMs }),
-        onYield: () => this.#onSilent('peerYielded'),
-        onGoodbye: () => this.#onGoodbye(channel),
+        onYield: (planned) => this.#onYield(planned),
+        onGoodbye: (reason) => this.#onGoodbye(channel, reason),
         onStandbyDied: (reason) => this.#onStandbyDied(reason),
         onDisksFailed: (error) => void this.#giveUp(reasonOf(error)),
       });
@@ -107,6 +111,24 @@ export class BackupSession {
   async unprotect(): Promise<void> {
     await this.#machine.raiseIfMeaningful('unprotectAsked');
     this.#finish();
+  }
+
+  async pause(): Promise<never> {
+    throw this.#notPrimary();
+  }
+
+  async switchover(): Promise<never> {
+    throw this.#notPrimary();
+  }
+
+  /** A backup learns of newer terms from its primary. */
+  async superseded(): Promise<void> {
+    await this.unprotect();
+  }
+
+  #notPrimary() {
+    const { domain } = this.config;
+    return agentError('AGENT_NOT_PRIMARY', `this host is the backup of ${domain}`, { domain });
   }
 
   /** The takeover, because an operator asked. Resolves when the guest runs here. */
@@ -188,8 +210,14 @@ export class BackupSession {
     this.#decidedAtMs = monotonicMs();
   }
 
-  async #onGoodbye(channel: FrameChannel): Promise<void> {
+  #onYield(planned: boolean): void {
+    this.#planned = planned;
+    this.#onSilent('peerYielded');
+  }
+
+  async #onGoodbye(channel: FrameChannel, reason: string): Promise<void> {
     await this.#machine.raiseIfMeaningful('unprotectAsked');
+    if (reason === GOODBYE_FOR_GOOD) await this.#forgetDomain();
     await channel.sendMessage('goodbye', 'goodbye', { reason: 'done' }, { term: this.#term });
     channel.end();
     this.#finish();
@@ -238,7 +266,7 @@ export class BackupSession {
       const outcome = await peer.promote(this.#term);
       this.#takeover = {
         ...outcome,
-        cause: this.#cause,
+        cause: this.#planned ? 'switchover' : this.#cause,
         term: this.#term,
         decidedAtMs: this.#decidedAtMs,
         promoteMs: outcome.resumedAtMs - this.#decidedAtMs,
@@ -248,7 +276,30 @@ export class BackupSession {
     } catch (error) {
       const reason = reasonOf(error);
       this.dependencies.log.error(LOG_EVENTS.takeover, { reason });
-      this.#raise('promoteFailed', reason);
+      if (this.#planned) {
+        await this.#giveBack(reason);
+        this.#end('promoteFailed', reason);
+      } else this.#raise('promoteFailed', reason);
+    }
+  }
+
+  /** The domain has no other host any more that could run it: it may be started on this one. */
+  async #forgetDomain(): Promise<void> {
+    const { domain } = this.config;
+    const { terms } = this.dependencies;
+    await terms.write({ domain, term: this.#term, ours: false, startable: true });
+  }
+
+  /** The guest may go on where it stands: the term is given back before that is said. */
+  async #giveBack(reason: Reason): Promise<void> {
+    const { domain } = this.config;
+    const { terms } = this.dependencies;
+    try {
+      await terms.write({ domain, term: this.#term, ours: false });
+      await this.#peer?.sayFailed(reason);
+      await this.#dropPeer();
+    } catch (error) {
+      this.dependencies.log.error(LOG_EVENTS.teardown, { error: messageOf(error) });
     }
   }
 

@@ -7,10 +7,11 @@ import type { Agent } from './agent.js';
 import type { Endpoint } from './check.js';
 import { epochCount } from './epoch-report.js';
 import { agentError } from './errors.js';
+import { registerEvents } from './event-routes.js';
 import { backupNamed, withDefaults } from './protect-defaults.js';
 import { issueOf, parseEndpoint, protectRequestSchema } from './protect-request.js';
 import { reasonOf } from './status.js';
-import { VERSION } from './version.js';
+import { type AgentVersion, API_VERSION, VERSION } from './version.js';
 
 interface ByDomain {
   Params: { domain: string };
@@ -28,18 +29,32 @@ function backupOf(text: string | undefined): Endpoint | undefined {
   return endpoint;
 }
 
+function agentVersion(): AgentVersion {
+  return { version: VERSION, api: API_VERSION, pid: process.pid };
+}
+
 export function controlSocket(runDir: string): string {
   return `${runDir}/agent.sock`;
 }
 
-export async function serveControl(agent: Agent, runDir: string): Promise<FastifyInstance> {
+/** `runDir` holds the socket, `stateDir` the events. */
+export async function serveControl(
+  agent: Agent,
+  { runDir, stateDir }: { runDir: string; stateDir: string },
+): Promise<FastifyInstance> {
   const server = Fastify();
   server.setErrorHandler((error, _request, reply) => {
     const status = error instanceof UnderstudyError ? (NOT_FOUND.has(error.code) ? 404 : 409) : 500;
     return reply.code(status).send({ error: reasonOf(error) });
   });
-  server.get('/v1/version', async () => ({ version: VERSION, api: 1, pid: process.pid }));
-  server.get('/v1/domains', async () => ({ domains: await agent.list() }));
+  server.get('/v1/version', async () => agentVersion());
+  server.get<{ Querystring: { all?: string } }>('/v1/domains', async ({ query }) => {
+    const domains = await agent.list();
+    if (query.all !== '1') return { domains };
+    const ours = new Set(domains.map(({ domain }) => domain));
+    const others = (await agent.libvirtDomains()).filter(({ domain }) => !ours.has(domain));
+    return { domains, others };
+  });
   server.get<ByDomain>('/v1/domains/:domain', ({ params }) => agent.status(params.domain));
   server.get<ByDomain & { Querystring: { backup?: string } }>(
     '/v1/domains/:domain/check',
@@ -63,6 +78,14 @@ export async function serveControl(agent: Agent, runDir: string): Promise<Fastif
     '/v1/domains/:domain/unprotect',
     ({ params, body }) => agent.unprotect(params.domain, body?.force === true),
   );
+  server.post<ByDomain & { Body: { force?: boolean } }>(
+    '/v1/domains/:domain/pause',
+    ({ params, body }) => agent.pause(params.domain, body?.force === true),
+  );
+  server.post<ByDomain>('/v1/domains/:domain/resume', ({ params }) => agent.resume(params.domain));
+  server.post<ByDomain>('/v1/domains/:domain/switchover', ({ params }) =>
+    agent.switchover(params.domain),
+  );
   server.post<ByDomain & { Body: { wait?: boolean } }>(
     '/v1/domains/:domain/checkpoint',
     ({ params, body }) => agent.checkpoint(params.domain, body?.wait === true),
@@ -74,6 +97,7 @@ export async function serveControl(agent: Agent, runDir: string): Promise<Fastif
   server.post<ByDomain>('/v1/domains/:domain/failover', ({ params }) =>
     agent.failover(params.domain),
   );
+  registerEvents(server, stateDir);
   const path = controlSocket(runDir);
   await mkdir(dirname(path), { recursive: true, mode: 0o711 });
   await rm(path, { force: true });

@@ -13,11 +13,7 @@ export async function controlRequest(
   body?: object,
   timeoutMs: number = CONTROL_TIMEOUT_MS,
 ): Promise<unknown> {
-  const client = new Client('http://understudy', {
-    connect: { socketPath },
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-  });
+  const client = clientOf(socketPath, timeoutMs, timeoutMs);
   try {
     const response = await client.request({
       method,
@@ -26,20 +22,59 @@ export async function controlRequest(
         ? {}
         : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
     });
-    const answer = (await response.body.json()) as { error?: Reason };
+    const answer = await response.body.json();
     if (response.statusCode < 400) return answer;
-    const { code, message, remedy } = answer.error ?? {
-      code: 'INTERNAL',
-      message: `HTTP ${response.statusCode}`,
-      remedy: 'See the log of the agent.',
-    };
-    throw new UnderstudyError(code, message, remedy);
+    throw errorOf(answer, response.statusCode);
   } catch (cause) {
     if (cause instanceof UnderstudyError) throw cause;
     throw agentError('AGENT_UNREACHABLE', `${socketPath}: ${messageOf(cause)}`, { cause });
   } finally {
     await client.close();
   }
+}
+
+/** The lines of an answer that goes on until either side ends it, `signal` included. @throws as `controlRequest` */
+export async function* controlLines(
+  socketPath: string,
+  path: string,
+  signal?: AbortSignal,
+): AsyncGenerator<string, void> {
+  // Nothing may happen for days.
+  const client = clientOf(socketPath, CONTROL_TIMEOUT_MS, 0);
+  // Not the request alone: undici would connect anew.
+  const hangUp = (): void => void client.destroy();
+  signal?.addEventListener('abort', hangUp, { once: true });
+  try {
+    if (signal?.aborted === true) return;
+    const { statusCode, body } = await client.request({ method: 'GET', path });
+    if (statusCode >= 400) throw errorOf(await body.json(), statusCode);
+    let rest = '';
+    for await (const chunk of body.setEncoding('utf8') as AsyncIterable<string>) {
+      const lines = `${rest}${chunk}`.split('\n');
+      rest = lines.pop() ?? '';
+      yield* lines;
+    }
+  } catch (cause) {
+    if (signal?.aborted === true) return;
+    if (cause instanceof UnderstudyError) throw cause;
+    throw agentError('AGENT_UNREACHABLE', `${socketPath}: ${messageOf(cause)}`, { cause });
+  } finally {
+    signal?.removeEventListener('abort', hangUp);
+    await client.destroy();
+  }
+}
+
+function clientOf(socketPath: string, headersTimeout: number, bodyTimeout: number): Client {
+  return new Client('http://understudy', { connect: { socketPath }, headersTimeout, bodyTimeout });
+}
+
+function errorOf(answer: unknown, statusCode: number): UnderstudyError {
+  const { code, message, remedy } = (answer as { error?: Reason }).error ?? {
+    code: 'INTERNAL',
+    message: `HTTP ${statusCode}`,
+    remedy: 'See the log of the agent.',
+  };
+  return new UnderstudyError(code, message, remedy);
 }
 
 /** Whether a request failed because the process that served that socket is gone. */

@@ -21,6 +21,14 @@ export interface Holdings {
   trust: PeerTrust;
 }
 
+/** What lives of a domain on this host, as another host needs to know it. */
+export interface SessionsHere {
+  /** A standby has a committed checkpoint, or is being promoted. */
+  mayTakeOver: boolean;
+  /** No session of the domain lives here. */
+  free: boolean;
+}
+
 /** From durable records alone; nothing is changed. */
 async function copyHere(holdings: Holdings, domain: string): Promise<Copy> {
   const { term, ours } = await holdings.terms.read(domain);
@@ -32,9 +40,11 @@ async function copyHere(holdings: Holdings, domain: string): Promise<Copy> {
 export async function report(
   holdings: Holdings,
   { domain, disks }: Message<'report'>,
+  life: SessionsHere,
 ): Promise<Message<'reported'>> {
   const copy = await copyHere(holdings, domain);
-  return { ...copy, refusals: await refusals(holdings, domain, disks) };
+  const { mayTakeOver, free } = life;
+  return { ...copy, mayTakeOver, free, refusals: await refusals(holdings, domain, disks) };
 }
 
 /** The status of a domain that has disks on this host and no session. Undefined when it has none. */

@@ -34,6 +34,10 @@ export const agentErrors = {
     meaning: 'No agent answers on the control socket.',
     remedy: 'Start understudyd on this host, or name its socket with --socket.',
   },
+  AGENT_TOO_MANY_FOLLOWERS: {
+    meaning: 'So many clients follow the events of this host that no further one is let in.',
+    remedy: 'End `understudy events --follow` where it is not needed.',
+  },
   AGENT_FAULTS_REFUSED: {
     meaning: 'A planted fault was asked for and this agent does not allow that.',
     remedy: 'Planted faults are for tests: start the agent with --unsafe-allow-faults.',
@@ -94,6 +98,20 @@ export const agentErrors = {
       'Somebody changed the interfaces or traffic filters that hold the guest’s output; some packets left before their checkpoint.',
     remedy:
       'It was put back at once and a checkpoint covers what left. Find what changes them (network scripts, `tc`, firewall tools) and make it leave the taps alone.',
+  },
+  AGENT_NOT_PRIMARY: {
+    meaning: 'Only the host that runs the domain can do that.',
+    remedy: 'Run the command on the other host; `understudy status DOMAIN` names it.',
+  },
+  AGENT_SWITCHOVER_FAILED: {
+    meaning: 'The domain was not given to its other host.',
+    remedy:
+      'It runs here, and is protected again by itself as soon as the other host can be reached; then try again.',
+  },
+  AGENT_RECORD_UNREADABLE: {
+    meaning: 'What is written on this host of how a domain is protected cannot be read.',
+    remedy:
+      'Find out which host runs the domain, remove the named file, and protect it again there.',
   },
   AGENT_NOT_BACKUP: {
     meaning: 'Only the backup can take a domain over, and this host is its primary.',

@@ -1,5 +1,15 @@
 /** Limits and defaults of agents and sessions. */
 
+/** After a fault a domain is protected again without being asked. */
+export const RECOVERY_DEFAULT = 'automatic' as const;
+
+/** Between looks at a domain that cannot be recovered yet: first, and at most. */
+export const RECOVERY_DELAY_MS_MIN = 250;
+export const RECOVERY_DELAY_MS_MAX = 10_000;
+
+/** The last checkpoint of a guest that is handed over, its way to the backup, and the takeover there. */
+export const SWITCHOVER_TIMEOUT_MS = 30_000;
+
 /** Where agents listen for each other. */
 export const AGENT_PORT_DEFAULT = 7788;
 
@@ -25,6 +35,9 @@ export const RECONNECT_DELAY_MS_MAX = 5_000;
 
 /** A QEMU that neither answers nor has ended by then is silent; libvirt tells of an end within 500 ms. */
 export const VITAL_SIGN_TIMEOUT_MS = 2_000;
+
+/** The reason that a goodbye gives when the other host shall forget the domain. */
+export const GOODBYE_FOR_GOOD = 'unprotect';
 
 /** How long a backup may take to destroy its standby when protection ends. */
 export const GOODBYE_TIMEOUT_MS = 10_000;
@@ -55,3 +68,28 @@ export const CHUNK_BUFFERS_KEPT = 64;
  * backup, and a backup during sync for its primary: to suspect means to start from nothing.
  */
 export const PATIENCE = 4;
+
+/** One event: a write of that size to a file is never seen in part by a reader of whole lines. */
+export const EVENT_LINE_BYTES_MAX = 4_096;
+
+/** The file of events is put aside at this size: with the one before it some ten thousand events are kept. */
+export const EVENTS_FILE_BYTES_MAX = 4 * 1024 ** 2;
+
+/** Events of one process that wait for the disk; more are lost and counted. */
+export const EVENTS_WAITING_MAX = 256;
+
+/** How long a process that ends waits for the disk to take its last events. */
+export const EVENTS_WRITE_TIMEOUT_MS = 2_000;
+
+/** A process that took longer for a rename died in it. */
+export const EVENT_ROTATION_MS_MAX = 10_000;
+
+/** Events are read in pieces of this size. */
+export const EVENTS_READ_BYTES = 64 * 1024;
+
+/** Events in one answer: unless asked otherwise, and at most. */
+export const EVENTS_ASKED_DEFAULT = 1_000;
+export const EVENTS_ASKED_MAX = 100_000;
+
+/** Clients that follow events at the same time; each costs two open files. */
+export const EVENT_FOLLOWERS_MAX = 32;

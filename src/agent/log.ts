@@ -15,7 +15,11 @@ export const LOG_EVENTS = {
   epoch: 'epoch',
   pauseFailed: 'pause-failed',
   backupLost: 'backup-lost',
+  peerSilent: 'peer-silent',
   peerRefused: 'peer-refused',
+  recovery: 'recovery',
+  domainYielded: 'domain-yielded',
+  domainClaimed: 'domain-claimed',
   connectionRefused: 'connection-refused',
   libvirtClosed: 'libvirt-closed',
   stall: 'own-stall',
@@ -27,6 +31,7 @@ export const LOG_EVENTS = {
   certificateExpires: 'certificate-expires',
   teardown: 'teardown-failed',
   faultPlanted: 'fault-planted',
+  eventsLost: 'events-lost',
 } as const;
 
 export type LogEvent = (typeof LOG_EVENTS)[keyof typeof LOG_EVENTS];

@@ -2,9 +2,11 @@
 import yargs from 'yargs';
 import { CONFIG_FILE_DEFAULT, type Config } from '../config/config-file.js';
 import { readConfig } from '../config/read-config.js';
-import { Agent, type AgentOptions } from './agent.js';
+import { Agent } from './agent.js';
 import { serveControl } from './control-api.js';
 import { agentError } from './errors.js';
+import { EventLog, recordedLog } from './event-log.js';
+import type { AgentOptions } from './host.js';
 import { openLog } from './log.js';
 import { parseEndpoint } from './protect-request.js';
 import { respawn } from './respawn.js';
@@ -67,17 +69,20 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 /** Resolves when the agent was asked to end. */
 async function runAgent(options: AgentOptions): Promise<void> {
-  const agent = new Agent(options, openLog({ name: 'understudyd' }));
+  const plainLog = openLog({ name: 'understudyd' });
+  const events = new EventLog(options.stateDir, plainLog);
+  const agent = new Agent(options, recordedLog(plainLog, events, 'agent'));
   await agent.start();
-  const control = await serveControl(agent, options.runDir);
+  const control = await serveControl(agent, options);
   await new Promise((resolve) => {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
     // Whoever keeps it running is gone; the next one starts an agent of its own.
     process.once('disconnect', resolve);
   });
-  agent.stop();
+  await agent.stop();
   await control.close();
+  await events.settled();
 }
 
 /** @throws AGENT_BAD_REQUEST when the address to listen on is none */

@@ -85,6 +85,7 @@ async function openMirror(
 
 export class PrimaryGuest {
   #hold: HoldSet | undefined;
+  #stoodStill = false;
   readonly #end = deferred<'gone'>();
   #stopWatching: () => void = () => undefined;
   #stopListening: () => void = () => undefined;
@@ -249,6 +250,19 @@ export class PrimaryGuest {
 
   dropHeld(): void {
     this.#hold?.dropAll();
+  }
+
+  /** The guest runs no further until `letRun`. An operator's own pause is left as it is. */
+  async standStill(): Promise<void> {
+    if ((await this.domain.state()) !== 'running') return;
+    this.#stoodStill = true;
+    await this.domain.suspend();
+  }
+
+  async letRun(): Promise<void> {
+    if (!this.#stoodStill) return;
+    await this.domain.resume();
+    this.#stoodStill = false;
   }
 
   /** Ends the guest on this host. */

@@ -5,14 +5,11 @@
  * What happens is decided by the state table; this file executes its actions.
  */
 import { randomBytes } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
-import { deferred } from '../deferred.js';
-import type { DiskSyncProgress } from '../diskmirror/disk-mirror.js';
+import { type Deferred, deferred } from '../deferred.js';
 import type { DiskRecords } from '../diskmirror/disk-record.js';
 import { type Fault, isFault } from '../epoch/faults.js';
 import { EpochRecords } from '../epoch/records.js';
-import type { SyncProgress } from '../epoch/sync.js';
-import { messageOf, UnderstudyError } from '../errors.js';
+import { messageOf } from '../errors.js';
 import type { Event } from '../failover/states.js';
 import type { TermStore } from '../failover/term-store.js';
 import type { HoldTrouble } from '../netbuffer/output-hold.js';
@@ -22,19 +19,18 @@ import { type BackupLink, connectBackup } from './backup-link.js';
 import { type EpochReport, epochReport } from './epoch-report.js';
 import { agentError } from './errors.js';
 import type { GuestEnd } from './guest-end.js';
-import { RECONNECT_DELAY_MS_MAX, RECONNECT_DELAY_MS_MIN } from './limits.js';
+import { GOODBYE_FOR_GOOD } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import { SessionMachine } from './machine.js';
+import { OwnTerm } from './own-term.js';
 import { PrimaryGuest } from './primary-guest.js';
+import { primaryStatus } from './primary-status.js';
 import { Protection } from './protection.js';
+import { reconnect } from './reconnect.js';
 import type { PrimaryConfig } from './session-config.js';
-import {
-  type DomainStatus,
-  type MirrorStatus,
-  type Reason,
-  reasonOf,
-  summarise,
-} from './status.js';
+import { type DomainStatus, type Reason, reasonOf } from './status.js';
+import { isSuperseded, newerTermOf, supersededBy } from './superseded.js';
+import { SyncMeter } from './sync-meter.js';
 
 export interface SessionDependencies {
   log: Log;
@@ -56,13 +52,15 @@ export class PrimarySession {
   #guest: PrimaryGuest | undefined;
   #link: BackupLink | undefined;
   #protection: Protection | undefined;
-  #sync: DomainStatus['sync'];
-  #diskSync: DomainStatus['diskSync'];
+  #meter = new SyncMeter();
   /** Names this protection: epoch numbers of two sessions cannot be compared. */
   readonly #session = randomBytes(16).toString('hex');
   /** What the mirror does about the last attempt’s end. */
   #mirrorSettled: Promise<void> = Promise.resolve();
-  #term = 0;
+  readonly #own: OwnTerm;
+  /** The backup certainly has nothing that it could go on from. */
+  #certain = true;
+  #handingOver: Deferred<void> | undefined;
   #committed = 0;
   #pauseFailures = 0;
   /** Of the protection before this one; numbers never come back in one session. */
@@ -79,6 +77,7 @@ export class PrimarySession {
     private readonly dependencies: SessionDependencies,
   ) {
     this.#faults = new Set(config.faults.filter(isFault));
+    this.#own = new OwnTerm(config.domain, dependencies.terms);
     const executors = {
       sync: () => this.#startAttempt(),
       reconnect: () => this.#startReconnecting(),
@@ -88,38 +87,62 @@ export class PrimarySession {
       checkpointNow: () => this.#coverExposed(),
       sayYield: () => this.#protection?.sayYield('the guest’s QEMU is gone'),
       sayGoodbye: () => this.#sayGoodbye(),
+      handOver: () => this.#handOver(),
+      takeBack: () => this.#takeBack(),
+      letRun: () => this.#guest?.letRun(),
     };
     const { log, onChanged } = dependencies;
     this.#machine = new SessionMachine('primary', executors, log, onChanged);
   }
 
   async prepare(): Promise<void> {
-    const { domain } = this.config;
-    const known = await this.dependencies.terms.read(domain);
-    this.#term = Math.max(1, known.term);
+    await this.#own.look();
     if (this.#faults.size > 0) {
       this.dependencies.log.warn(LOG_EVENTS.faultPlanted, { faults: [...this.#faults] });
     }
-    await this.dependencies.terms.write({ domain, term: this.#term, ours: true });
   }
 
   /** Resolves when the session has nothing more to do; its last status says how it ended. */
   async run(): Promise<void> {
-    await this.#machine.raise('protectAsked');
+    await this.#machine.raise(
+      this.config.origin === 'takeover' ? 'reprotectAsked' : 'protectAsked',
+    );
     await this.#ended.promise;
     this.#retry.abort();
     this.#protection?.fail(wireError('WIRE_CLOSED', 'the session ended'));
     await this.#attempting;
+    await this.#settleTerm();
     await this.#guest?.close();
   }
 
   /** Ends protection. `AGENT_BACKUP_UNSURE` unless the backup confirms; `force` goes on without. */
   async unprotect(force: boolean): Promise<void> {
-    if (this.#machine.accepts('unprotectAsked')) {
-      if (!force && this.#guest?.isHolding === true) await this.#confirmedGoodbye();
-      await this.#machine.raise('unprotectAsked');
-    }
-    this.#finish();
+    await this.#endOnRequest('unprotectAsked', force);
+  }
+
+  /** The same, but how the domain is protected stays known on both hosts. */
+  async pause(force: boolean): Promise<void> {
+    await this.#endOnRequest('pauseAsked', force);
+  }
+
+  /**
+   * Gives the domain to the backup, nothing lost; resolves when it runs there. Otherwise it runs here, held until
+   * it is known that it does not run there as well. @throws FAILOVER_NOT_NOW, AGENT_SWITCHOVER_FAILED
+   */
+  async switchover(): Promise<void> {
+    const handedOver = deferred();
+    handedOver.promise.catch(() => undefined);
+    if (this.#machine.accepts('switchoverAsked')) this.#handingOver = handedOver;
+    await this.#machine.raise('switchoverAsked');
+    await handedOver.promise;
+  }
+
+  /** The other host acted on `term`: the copy here ends. */
+  async superseded(term: number): Promise<void> {
+    if (term <= this.#own.term || !this.#machine.accepts('superseded')) return;
+    await this.#own.lose(term);
+    this.#end('superseded', reasonOf(supersededBy(term)));
+    await this.#ended.promise;
   }
 
   /** Begins a checkpoint at once; with `wait`, resolves when it is committed. */
@@ -147,38 +170,20 @@ export class PrimarySession {
   }
 
   status(): DomainStatus {
-    const { config } = this;
-    const { state, since, reason } = this.#machine;
-    const guest = this.#guest;
-    const linked = state === 'syncing' || state === 'protected' || state === 'exposed';
-    const heartbeat = linked ? this.#protection?.heartbeat : undefined;
-    const warnings = [...(guest?.warnings ?? []), ...(this.#protection?.warnings ?? [])];
-    if (this.#holdTrouble !== undefined) warnings.push(this.#holdTrouble);
-    return {
-      ...(this.#over ? { over: true as const } : {}),
-      domain: config.domain,
-      role: 'primary',
-      state,
-      ...(reason === undefined ? {} : { reason }),
-      term: this.#term,
-      peer: this.#protection?.peer ?? `${config.backup.host}:${config.backup.port}`,
-      since: since.toISOString(),
-      sessionPid: process.pid,
-      ...(guest === undefined ? {} : { qemuPid: guest.qemuPid, pauseMode: guest.pause.mode }),
-      policy: config.policy,
-      consistency: config.consistency,
-      ...(this.#sync === undefined ? {} : { sync: this.#sync }),
-      ...(this.#records.epochs === 0
-        ? {}
-        : { epochs: summarise(this.#records, this.#committed, this.#pauseFailures) }),
-      ...(guest === undefined || guest.disks.length === 0
-        ? {}
-        : { disks: [...guest.disks], mirror: mirrorStatus(guest) }),
-      ...(this.#diskSync === undefined ? {} : { diskSync: this.#diskSync }),
-      ...(guest?.holdSummary === undefined ? {} : { hold: guest.holdSummary }),
-      ...(heartbeat === undefined ? {} : { heartbeat }),
-      ...(warnings.length === 0 ? {} : { warnings }),
-    };
+    return primaryStatus({
+      config: this.config,
+      machine: this.#machine,
+      over: this.#over,
+      term: this.#own.term,
+      guest: this.#guest,
+      protection: this.#protection,
+      records: this.#records,
+      committed: this.#committed,
+      pauseFailures: this.#pauseFailures,
+      sync: this.#meter.memory,
+      diskSync: this.#meter.disks,
+      holdTrouble: this.#holdTrouble,
+    });
   }
 
   /** The action `sync`: runs beside the table's queue; how it ends is an event of its own. */
@@ -203,16 +208,14 @@ export class PrimarySession {
         domain: config.domain,
       });
     }
-    this.#sync = undefined;
-    this.#diskSync = undefined;
-    const startedAtMs = performance.now();
-    let disksDoneAtMs: number | undefined;
+    const meter = new SyncMeter();
+    this.#meter = meter;
     this.#protection = new Protection(
       {
         link,
         guest,
         records: this.#records,
-        term: this.#term,
+        term: this.#own.term,
         policy: config.policy,
         stagingBytes: config.stagingBytes,
         lastEpoch,
@@ -222,17 +225,14 @@ export class PrimarySession {
       },
       {
         log: dependencies.log,
-        onDisksSyncing: (progress) => this.#onDisksSyncing(progress, startedAtMs),
-        onSyncing: (progress) => {
-          disksDoneAtMs ??= performance.now();
-          this.#onSyncing(progress, disksDoneAtMs);
-        },
+        onDisksSyncing: (progress) => meter.onDisks(progress, guest.mirror.shippedBytes),
+        onSyncing: (progress) => meter.onMemory(progress),
         onPauseFailed: () => {
           this.#pauseFailures += 1;
         },
         onCommitted: (epoch) => {
           this.#committed = epoch;
-          if (this.#machine.state === 'syncing') this.#onFirstCommit();
+          if (this.#machine.accepts('firstCommit')) this.#onFirstCommit();
         },
       },
     );
@@ -253,12 +253,14 @@ export class PrimarySession {
     });
   }
 
-  #connect(guest: PrimaryGuest): Promise<BackupLink> {
+  async #connect(guest: PrimaryGuest): Promise<BackupLink> {
     const { config, dependencies } = this;
+    await this.#own.cover();
+    this.#certain = false;
     return connectBackup({
       config,
       trust: dependencies.trust,
-      term: this.#term,
+      term: this.#own.term,
       identity: guest.identity,
       description: guest.description,
       disks: guest.disks.map(({ name, bytes }) => ({ name, bytes })),
@@ -296,18 +298,6 @@ export class PrimarySession {
     void this.#protection?.checkpointNow().then(covered, () => undefined);
   }
 
-  #onSyncing(progress: SyncProgress, startedAtMs: number): void {
-    const seconds = Math.max(0.001, (performance.now() - startedAtMs) / 1000);
-    this.#sync = { ...progress, bytesPerSecond: Math.round(progress.bytesShipped / seconds) };
-  }
-
-  #onDisksSyncing(progress: DiskSyncProgress, startedAtMs: number): void {
-    const mirror = this.#guest?.mirror;
-    const seconds = Math.max(0.001, (performance.now() - startedAtMs) / 1000);
-    const bytesPerSecond = Math.round(progress.doneBytes / seconds);
-    this.#diskSync = { ...progress, bytesPerSecond, bytesShipped: mirror?.shippedBytes ?? 0 };
-  }
-
   /** Where the disks lie is known on this host also when nothing of us runs. */
   async #recordDisks(guest: PrimaryGuest): Promise<void> {
     const { domain, backup } = this.config;
@@ -327,7 +317,7 @@ export class PrimarySession {
     log.warn(LOG_EVENTS.devicesChanged, { what });
     if (!this.#machine.accepts('devicesChanged')) return;
     try {
-      await this.#confirmedGoodbye();
+      await this.#confirmedGoodbye('devices changed');
       await this.#attempting;
       this.#forgetProtection();
       await this.#machine.raiseIfMeaningful('devicesChanged', reason);
@@ -371,9 +361,16 @@ export class PrimarySession {
     if (!this.#machine.accepts('peerLost')) return;
     const reason = reasonOf(error);
     this.dependencies.log.warn(LOG_EVENTS.backupLost, { reason });
-    if (isSuperseded(error)) this.#end('superseded', reason);
-    else if (this.#guest?.isHolding === true) this.#raise('peerLost', reason);
-    else this.#end('syncFailed', reason);
+    const holding = this.#guest?.isHolding === true;
+    if (isSuperseded(error) && holding) await this.#lose(error, reason);
+    else if (this.#machine.state === 'switching-over') this.#handOverFailed(reason);
+    else if (holding) this.#raise('peerLost', reason);
+    else {
+      // Nothing was sent that anybody could go on from. A newer term over there is for the agent to look into.
+      this.#certain = !isSuperseded(error);
+      if (isSuperseded(error)) await this.#own.learn(newerTermOf(error));
+      this.#end('syncFailed', reason);
+    }
   }
 
   /** While there is no backup, what it misses is remembered; or the mirrors are ended, to start anew. */
@@ -386,33 +383,18 @@ export class PrimarySession {
   }
 
   #startReconnecting(): void {
-    this.#reconnect().catch((error: unknown) => {
-      const reason = reasonOf(error);
-      if (isSuperseded(error)) this.#end('superseded', reason);
-      else this.dependencies.log.error(LOG_EVENTS.backupLost, { reason });
-    });
-  }
-
-  /** Tries until a backup accepts, the state changes or a newer term is met (rejects with that). */
-  async #reconnect(): Promise<void> {
-    const { signal } = this.#retry;
-    let delayMs = RECONNECT_DELAY_MS_MIN;
-    while (this.#machine.state === 'degraded' && !signal.aborted) {
-      try {
-        const guest = this.#guest;
-        // Its hold would not cover what was plugged in: an operator must unprotect it.
-        if (guest === undefined || this.#stale) return;
-        await requireAlive(guest);
+    const reconnecting = reconnect({
+      log: this.dependencies.log,
+      signal: this.#retry.signal,
+      // Its hold would not cover what was plugged in: an operator must unprotect it.
+      guest: () => (this.#machine.state === 'degraded' && !this.#stale ? this.#guest : undefined),
+      connect: async (guest) => {
         this.#link = await this.#connect(guest);
         await this.#machine.raiseIfMeaningful('peerReturned');
-        return;
-      } catch (error) {
-        if (isSuperseded(error)) throw error;
-        this.dependencies.log.debug(LOG_EVENTS.backupLost, { error: messageOf(error), delayMs });
-      }
-      await Promise.race([delay(delayMs, undefined, { signal }), this.#ended.promise]);
-      delayMs = Math.min(delayMs * 2, RECONNECT_DELAY_MS_MAX);
-    }
+      },
+    });
+    // Beside the table's queue: a backup may be long in coming.
+    reconnecting.catch((error: unknown) => this.#lose(error, reasonOf(error)));
   }
 
   #onGuestEnded(end: GuestEnd): void {
@@ -429,15 +411,16 @@ export class PrimarySession {
   async #sayGoodbye(): Promise<void> {
     try {
       await this.#protection?.sayGoodbye('protection ended');
+      this.#certain = true;
     } catch (error) {
       this.dependencies.log.warn(LOG_EVENTS.backupLost, { reason: reasonOf(error) });
     }
   }
 
-  async #confirmedGoodbye(): Promise<void> {
+  async #confirmedGoodbye(reason: string): Promise<void> {
     try {
       if (this.#protection === undefined) throw wireError('WIRE_CLOSED', 'no backup is connected');
-      await this.#protection.sayGoodbye('unprotect');
+      await this.#protection.sayGoodbye(reason);
     } catch (cause) {
       throw agentError('AGENT_BACKUP_UNSURE', messageOf(cause), {
         domain: this.config.domain,
@@ -446,7 +429,55 @@ export class PrimarySession {
     }
   }
 
+  async #endOnRequest(event: 'unprotectAsked' | 'pauseAsked', force: boolean): Promise<void> {
+    if (this.#machine.accepts(event)) {
+      const reason = event === 'unprotectAsked' ? GOODBYE_FOR_GOOD : 'pause';
+      if (!force && this.#guest?.isHolding === true) await this.#confirmedGoodbye(reason);
+      await this.#machine.raise(event);
+      this.#certain = true;
+    }
+    this.#finish();
+  }
+
+  /** The guest stands still from here on; what it did and said until now is committed and released. */
+  async #handOver(): Promise<void> {
+    const protection = this.#protection;
+    try {
+      if (protection === undefined) throw wireError('WIRE_CLOSED', 'no backup is connected');
+      await this.#guest?.standStill();
+      await protection.checkpointNow();
+      await protection.handOver();
+    } catch (error) {
+      protection?.fail(error as Error);
+    }
+  }
+
+  /** The backup’s last word is known only if it refused. */
+  #handOverFailed(reason: Reason): void {
+    this.#raise(this.#protection?.wasRefused === true ? 'switchoverRefused' : 'peerLost', reason);
+    const { domain } = this.config;
+    this.#handingOver?.reject(agentError('AGENT_SWITCHOVER_FAILED', reason.message, { domain }));
+  }
+
+  async #takeBack(): Promise<void> {
+    await this.#own.takeBack();
+    await this.#guest?.letRun();
+  }
+
+  async #lose(error: unknown, reason: Reason): Promise<void> {
+    await this.#own.lose(newerTermOf(error));
+    this.#end('superseded', reason);
+  }
+
+  /** Once protection ended for certain, the domain may be started here as if there were no other host. */
+  async #settleTerm(): Promise<void> {
+    const { state } = this.#machine;
+    if (this.#certain && (state === 'unprotected' || state === 'paused')) await this.#own.uncover();
+  }
+
   #finish(): void {
+    if (this.#machine.state === 'fenced') this.#handingOver?.resolve();
+    else this.#handingOver?.reject(agentError('AGENT_SWITCHOVER_FAILED', 'protection ended'));
     this.#over = true;
     this.#ended.resolve();
   }
@@ -459,28 +490,4 @@ export class PrimarySession {
   #end(event: Event, reason?: Reason): void {
     void this.#machine.raiseAndLog(event, reason).finally(() => this.#finish());
   }
-}
-
-/** A backup that is asked again gives up the checkpoint it has: only for a guest that lives. */
-async function requireAlive(guest: PrimaryGuest): Promise<void> {
-  const sign = await guest.vitalSign();
-  if (sign !== 'alive') throw agentError('AGENT_GUEST_DIED', `the guest’s QEMU is ${sign}`);
-}
-
-function mirrorStatus({ mirror }: PrimaryGuest): MirrorStatus {
-  const { stats, how, shippedBytes } = mirror;
-  return {
-    state: stats?.mode ?? 'off',
-    how,
-    shippedBytes,
-    knownBytes: stats?.knownBytes ?? 0,
-    logBytes: (stats?.memoryBytes ?? 0) + (stats?.spilledBytes ?? 0),
-    rememberedBytes: stats?.rememberedBytes ?? 0,
-    backPressureCount: stats?.backPressureCount ?? 0,
-    backPressureMs: stats?.backPressureMs ?? 0,
-  };
-}
-
-function isSuperseded(error: unknown): boolean {
-  return error instanceof UnderstudyError && error.code === 'WIRE_STALE_TERM';
 }

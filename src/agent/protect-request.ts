@@ -11,7 +11,7 @@ import {
   type PolicyName,
 } from '../epoch/policy.js';
 import { HEARTBEAT_DEFAULT } from '../failover/heartbeat.js';
-import { AGENT_PORT_DEFAULT } from './limits.js';
+import { AGENT_PORT_DEFAULT, RECOVERY_DEFAULT } from './limits.js';
 import { type PrimaryConfig, policySchema, primaryConfigSchema } from './session-config.js';
 
 /** Which policy an option belongs to. */
@@ -68,6 +68,8 @@ export const protectRequestSchema = primaryConfigSchema
     consistency: true,
     outputHold: true,
     stagingBytes: true,
+    recovery: true,
+    ownAddresses: true,
     faults: true,
   })
   .partial()
@@ -82,6 +84,8 @@ export const protectRequestSchema = primaryConfigSchema
     consistency: request.consistency ?? 'strong',
     outputHold: request.outputHold ?? 'auto',
     stagingBytes: request.stagingBytes ?? STAGING_BYTES_DEFAULT,
+    recovery: request.recovery ?? RECOVERY_DEFAULT,
+    ...(request.ownAddresses === undefined ? {} : { ownAddresses: request.ownAddresses }),
     faults: request.faults ?? [],
   }));
 

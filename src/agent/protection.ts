@@ -28,7 +28,7 @@ import { RECORDED_BYTES } from '../wire/limits.js';
 import type { Consistency, HeartbeatPolicy } from '../wire/messages.js';
 import type { BackupLink } from './backup-link.js';
 import type { HoldSet } from './hold-set.js';
-import { GOODBYE_TIMEOUT_MS } from './limits.js';
+import { GOODBYE_TIMEOUT_MS, SWITCHOVER_TIMEOUT_MS } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import type { PrimaryGuest } from './primary-guest.js';
 import { refusalOf } from './refusal.js';
@@ -64,6 +64,8 @@ export class Protection {
   #loop: EpochLoop | undefined;
   #failure: Error | undefined;
   #goodbyeSaid: Promise<void> | undefined;
+  #refused = false;
+  #handedOver = false;
 
   constructor(
     private readonly options: ProtectionOptions,
@@ -88,6 +90,11 @@ export class Protection {
 
   get hasSaidGoodbye(): boolean {
     return this.#goodbyeSaid !== undefined;
+  }
+
+  /** The backup said no, in so many words. */
+  get wasRefused(): boolean {
+    return this.#refused;
   }
 
   get warnings(): readonly string[] {
@@ -168,6 +175,7 @@ export class Protection {
     await this.#loop.run();
     // A loop that waited for its next pause ends quietly; the attempt failed all the same.
     this.#throwIfFailed();
+    if (this.#handedOver) await this.#failed.promise;
   }
 
   /** The backup has heard a heartbeat that was sent at `sentAtMs` (CLOCK_MONOTONIC). */
@@ -246,6 +254,16 @@ export class Protection {
     heartbeats.close();
   }
 
+  /** Tells the backup to go on with the guest, which stands still; its answer ends this attempt. */
+  async handOver(): Promise<void> {
+    const { link, term } = this.options;
+    this.#handedOver = true;
+    this.stop();
+    const message = { reason: 'switchover', planned: true };
+    await link.channel.sendMessage('yield', 'yield', message, { term });
+    link.channel.limitSilence(SWITCHOVER_TIMEOUT_MS);
+  }
+
   /** Asks the backup to destroy its standby; resolves when it says that it did. */
   sayGoodbye(reason: string): Promise<void> {
     this.#goodbyeSaid ??= this.#sayGoodbye(reason);
@@ -272,7 +290,8 @@ export class Protection {
   #onFrame(frame: Frame): void {
     const { term } = this.options;
     if (frame.type === 'superseded' || frame.term > term) {
-      this.fail(wireError('WIRE_STALE_TERM', `the backup acted on term ${frame.term}`));
+      const facts = { term: frame.term };
+      this.fail(wireError('WIRE_STALE_TERM', `the backup acted on term ${frame.term}`, { facts }));
       return;
     }
     const { mirror } = this.options.guest;
@@ -287,6 +306,7 @@ export class Protection {
         mirror.onDigests(decodeDigests(frame.payload));
         return;
       case 'refuse':
+        this.#refused = true;
         this.fail(refusalOf(frame, 'the backup'));
         return;
       case 'goodbye':

@@ -55,6 +55,12 @@ export const primaryConfigSchema = z.object({
     .int()
     .min(1024 * 1024)
     .max(16 * 1024 ** 3),
+  /** What is done after a fault: `automatic` protects the domain again without being asked. */
+  recovery: z.enum(['automatic', 'manual']),
+  /** `takeover`: the domain came here by one, and goes back to the host that lost it. */
+  origin: z.enum(['start', 'takeover']),
+  /** Addresses of this host that heartbeats would go to, if the roles were changed. */
+  ownAddresses: z.array(z.string().min(1)).min(1).max(8).optional(),
   faults: z.array(z.string()).max(10),
   /** Where this host's agent answers other hosts. */
   agentPort: z.number().int().min(1).max(65_535),

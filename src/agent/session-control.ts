@@ -12,7 +12,11 @@ import { type DomainStatus, reasonOf } from './status.js';
 export interface SessionRequests {
   status(): DomainStatus;
   unprotect(force: boolean): Promise<void>;
+  pause(force: boolean): Promise<void>;
   failover(): Promise<void>;
+  switchover(): Promise<void>;
+  /** The other host acted on this newer term. */
+  superseded(term: number): Promise<void>;
   checkpoint(wait: boolean): Promise<{ epoch?: number }>;
   epochs(count: number): EpochReport;
 }
@@ -73,6 +77,18 @@ export async function serveSession(
   server.get<{ Querystring: { count?: string } }>('/v1/epochs', async ({ query }) =>
     requests.epochs(epochCount(query.count)),
   );
+  server.post<{ Body: { force?: boolean } }>('/v1/pause', async ({ body }) => {
+    await requests.pause(body?.force === true);
+    return requests.status();
+  });
+  server.post('/v1/switchover', async () => {
+    await requests.switchover();
+    return requests.status();
+  });
+  server.post<{ Body: { term: number } }>('/v1/superseded', async ({ body }) => {
+    await requests.superseded(body.term);
+    return requests.status();
+  });
   server.post('/v1/failover', async () => {
     await requests.failover();
     return requests.status();

@@ -10,6 +10,7 @@ import type { PeerTrust } from '../wire/trust.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import { refuse } from './refusal.js';
 import { reasonOf } from './status.js';
+import { newerTermOf } from './superseded.js';
 
 export interface HelloHandler {
   /** A typed error thrown here is sent to the peer as the refusal. */
@@ -95,7 +96,8 @@ async function greet(channel: FrameChannel, handler: HelloHandler, log: Log): Pr
     const { code, message } = reasonOf(error);
     log.warn(LOG_EVENTS.peerRefused, { peer: channel.peer, code, error: message });
     if (error instanceof UnderstudyError && error.code === 'WIRE_STALE_TERM') {
-      await channel.send({ type: 'superseded', epoch: 0, term: handler.term() });
+      const term = Math.max(handler.term(), newerTermOf(error));
+      await channel.send({ type: 'superseded', epoch: 0, term });
       channel.end();
     } else await refuse(channel, reasonOf(error), handler.term());
   }

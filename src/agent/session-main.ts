@@ -11,6 +11,7 @@ import { TermStore } from '../failover/term-store.js';
 import { ClusterTrust } from '../pki/cluster-trust.js';
 import { type BackupListener, listenForPrimary } from './backup-listener.js';
 import { BackupSession } from './backup-session.js';
+import { EventLog, recordedLog } from './event-log.js';
 import { SESSION_NICENESS } from './limits.js';
 import { LOG_EVENTS, openLog } from './log.js';
 import { PrimarySession } from './primary-session.js';
@@ -26,7 +27,9 @@ export interface SessionReady {
 
 async function main(config: SessionConfig): Promise<void> {
   const { domain, role, runDir, stateDir } = config;
-  const log = openLog({ domain, role, pid: process.pid });
+  const plainLog = openLog({ domain, role, pid: process.pid });
+  const events = new EventLog(stateDir, plainLog);
+  const log = recordedLog(plainLog, events, 'session', { domain, role });
   const paths = sessionPaths(runDir, domain, role);
   await mkdir(dirname(paths.socket), { recursive: true, mode: 0o711 });
   await goAhead();
@@ -68,6 +71,7 @@ async function main(config: SessionConfig): Promise<void> {
   listener?.close();
   await control.close();
   await rm(paths.socket, { force: true });
+  await events.settled();
   process.exit(0);
 }
 

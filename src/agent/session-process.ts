@@ -110,7 +110,10 @@ export class SessionProcess {
     return this.#lastStatus(agentError('AGENT_SESSION_DIED', message));
   }
 
-  async request(path: '/v1/unprotect' | '/v1/failover', body: object = {}): Promise<DomainStatus> {
+  async request(
+    path: `/v1/${'unprotect' | 'pause' | 'failover' | 'switchover' | 'superseded'}`,
+    body: object = {},
+  ): Promise<DomainStatus> {
     return (await controlRequest(this.paths.socket, 'POST', path, body)) as DomainStatus;
   }
 

@@ -2,10 +2,12 @@
 import { monotonicMs } from '../clock.js';
 import type { Copy } from '../diskmirror/newer-copy.js';
 import type { PolicyOptions } from '../epoch/policy.js';
-import type { EpochRecords, Spread } from '../epoch/records.js';
+import { type EpochRecord, type EpochRecords, type Spread, spreadOf } from '../epoch/records.js';
 import type { SyncProgress } from '../epoch/sync.js';
 import { UnderstudyError } from '../errors.js';
+import type { Step } from '../failover/recovery.js';
 import type { Role, State } from '../failover/states.js';
+import { PAGE_BYTES } from '../hypervisor/limits.js';
 import type { Consistency } from '../wire/messages.js';
 
 export interface Reason {
@@ -25,6 +27,18 @@ export interface EpochSummary {
   /** Epochs shipped with the guest paused because staging was too small. */
   shippedPaused: number;
   pauseFailures: number;
+  recent: RecentEpochs;
+}
+
+/** How it is now: epochs of the last two seconds. */
+export interface RecentEpochs {
+  pauseMs: Spread;
+  /** From an epoch’s first held packet to its release; of epochs that output waited in. */
+  latencyMs: Spread;
+  dirtyBytesPerSecond: number;
+  shippedBytesPerSecond: number;
+  /** Age of the newest committed checkpoint: what a takeover would go back. */
+  lagMs: number;
 }
 
 export interface HoldSummary {
@@ -137,9 +151,17 @@ export interface DomainStatus {
   heartbeat?: { silentMs: number; timeoutMs: number; stalls: number };
   replica?: ReplicaSummary;
   takeover?: Takeover;
+  /** What the agent is doing about the domain by itself. */
+  recovery?: Step;
   /** Only of a domain without a session: who has the newer disks. */
   copies?: Copies;
   warnings?: string[];
+}
+
+/** A domain of this host without a word of ours about it. */
+export interface KnownDomain {
+  domain: string;
+  running: boolean;
 }
 
 export function reasonOf(error: unknown): Reason {
@@ -176,5 +198,21 @@ export function summarise(
     shippedBytes: records.shippedBytes,
     shippedPaused: records.shippedPausedEpochs,
     pauseFailures,
+    recent: recentOf(inWindow, nowMs - (recent.at(-1)?.pausedAtMs ?? nowMs)),
+  };
+}
+
+function recentOf(epochs: readonly EpochRecord[], lagMs: number): RecentEpochs {
+  const perSecond = (value: (record: EpochRecord) => number): number =>
+    Math.round((epochs.reduce((sum, one) => sum + value(one), 0) * 1000) / RATE_WINDOW_MS);
+  const latencies = epochs.flatMap(({ waitedUs, totalUs }) =>
+    waitedUs === undefined ? [] : [waitedUs + totalUs],
+  );
+  return {
+    pauseMs: inMs(spreadOf(epochs.map(({ pauseUs }) => pauseUs))),
+    latencyMs: inMs(spreadOf(latencies)),
+    dirtyBytesPerSecond: perSecond(({ dirtyPages }) => dirtyPages * PAGE_BYTES),
+    shippedBytesPerSecond: perSecond(({ shippedBytes }) => shippedBytes),
+    lagMs: Math.round(lagMs * 10) / 10,
   };
 }

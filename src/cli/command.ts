@@ -10,7 +10,8 @@ export interface GlobalOptions {
 
 /** One command: its yargs part, and a body that resolves with the exit code. */
 export interface CommandParts<O extends GlobalOptions> {
-  command: string;
+  /** With its aliases after it, where it has some. */
+  command: string | readonly string[];
   describe: string;
   options: (yargs: Argv<GlobalOptions>) => Argv<O>;
   run: (options: ArgumentsCamelCase<O>, client: AgentClient) => Promise<number>;

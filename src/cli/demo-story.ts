@@ -4,20 +4,20 @@ import { SLICE_MS } from '../lab/demo/conversation.js';
 import type { Narrator } from '../lab/demo/demo.js';
 import { type DemoFigures, promiseKept } from '../lab/demo/figures.js';
 import { mib, ms, pc, printLine, printTable } from './output.js';
-import { progressBar } from './progress.js';
+import { progressDisplay } from './progress.js';
 
 export function narrator(): Narrator {
   const startMs = monotonicMs();
-  const bar = progressBar(false);
+  const bar = progressDisplay(process.stderr.isTTY !== true);
   const say = (text: string): void => {
-    bar?.stop();
+    bar.stop();
     printLine(
       `${pc.dim(`${((monotonicMs() - startMs) / 1000).toFixed(1).padStart(6)} s`)}  ${text}`,
     );
   };
   return {
     phase: (text) => say(text.startsWith('KILL') ? pc.red(text) : pc.bold(text)),
-    syncing: (status) => bar?.show(status),
+    syncing: (status) => bar.show(status),
     epochs: ({ epochs }, client) => {
       if (epochs === undefined) return;
       const { perSecond, committed, pauseMs, dirtyPages } = epochs;

@@ -7,11 +7,9 @@ export const failoverCommand = defineCommand({
   command: 'failover <domain>',
   describe: 'on the backup: take the domain over from its last committed checkpoint',
   options: (yargs) =>
-    yargs.positional('domain', {
-      type: 'string',
-      demandOption: true,
-      describe: 'libvirt domain',
-    }),
+    yargs
+      .positional('domain', { type: 'string', demandOption: true, describe: 'libvirt domain' })
+      .example('$0 failover web1', 'the primary is to be switched off, or hangs'),
   run: async ({ domain, json }, client) => {
     const status = await client.failover(domain);
     if (json) printJson(status);

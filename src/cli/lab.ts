@@ -16,7 +16,12 @@ const up = defineCommand({
     yargs
       .option('memory', { type: 'number', default: 256, describe: 'guest memory, MiB' })
       .option('vcpus', { type: 'number', default: 1, choices: [1, 2], describe: 'guest vCPUs' })
-      .option('machine', { choices: ['q35', 'pc'] as const, default: 'q35' as const }),
+      .option('machine', {
+        choices: ['q35', 'pc'] as const,
+        default: 'q35' as const,
+        describe: 'machine type of the guest',
+      })
+      .example('$0 lab up', 'two hosts to try all other commands on'),
   run: async ({ memory, vcpus, machine, json }) => {
     const lab = await Lab.up();
     const [pair, guest] = await Promise.all([
@@ -44,11 +49,13 @@ const down = defineCommand({
   command: 'down',
   describe: 'remove everything that a laboratory left, also after a crash',
   options: (yargs) =>
-    yargs.option('prefix', {
-      type: 'string',
-      default: process.env.UNDERSTUDY_LAB_PREFIX ?? DEFAULT_PREFIX,
-      describe: 'what its names begin with',
-    }),
+    yargs
+      .option('prefix', {
+        type: 'string',
+        default: process.env.UNDERSTUDY_LAB_PREFIX ?? DEFAULT_PREFIX,
+        describe: 'what its names begin with',
+      })
+      .example('$0 lab down', 'after a laboratory that was killed'),
   run: async ({ prefix, json }) => {
     await Lab.tearDown(prefix);
     if (json) printJson({ prefix, removed: true });
@@ -64,7 +71,11 @@ const demo = defineCommand({
     withPolicyOptions(yargs)
       .option('memory', { type: 'number', default: 512, describe: 'guest memory, MiB' })
       .option('vcpus', { type: 'number', default: 1, choices: [1, 2], describe: 'guest vCPUs' })
-      .option('machine', { choices: ['q35', 'pc'] as const, default: 'q35' as const })
+      .option('machine', {
+        choices: ['q35', 'pc'] as const,
+        default: 'q35' as const,
+        describe: 'machine type of the guest',
+      })
       .option('duration', { type: 'number', default: 5, describe: 'seconds before the kill' })
       .option('kill', {
         choices: ['qemu', 'host'] as const,
@@ -76,7 +87,8 @@ const demo = defineCommand({
         default: true,
         describe: 'a disk on which Redis keeps every write before it answers (--no-disk: none)',
       })
-      .option('unsafe-fault', { type: 'string', array: true, default: [], hidden: true }),
+      .option('unsafe-fault', { type: 'string', array: true, default: [], hidden: true })
+      .example('$0 lab demo --kill host', 'the whole primary host loses power'),
   run: async (options) => {
     const figures = await runDemo(
       {

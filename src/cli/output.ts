@@ -12,12 +12,32 @@ const onTerminal = (stream: NodeJS.WriteStream): boolean =>
 export const pc = picocolors.createColors(onTerminal(process.stdout));
 const errorColours = picocolors.createColors(onTerminal(process.stderr));
 
+/** A state in the colour of what it means for the guest: safe, on its way, in danger. */
+export function stateWord(state: string, width = 0): string {
+  const padded = state.padEnd(width);
+  if (GOOD.has(state)) return pc.green(padded);
+  return WAITING.has(state) ? pc.yellow(padded) : pc.red(padded);
+}
+
+/** The guest is safe, or runs where it was taken over. */
+export function isGood(state: string): boolean {
+  return GOOD.has(state);
+}
+
+const GOOD = new Set(['protected', 'promoted']);
+const WAITING = new Set(['syncing', 'promoting', 're-protecting', 'switching-over', 'paused']);
+
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
 export function printLine(line = ''): void {
   process.stdout.write(`${line}\n`);
+}
+
+/** To standard error, so that what a program reads stays what it asked for. */
+export function printWarning(text: string): void {
+  process.stderr.write(`${errorColours.yellow('warning')} ${text}\n`);
 }
 
 /** Rows without frames, as kubectl and virsh print them. */
@@ -41,7 +61,8 @@ export function printTable(head: readonly string[], rows: readonly (readonly str
     },
   });
   table.push(...rows.map((row) => [...row]));
-  printLine(table.toString());
+  // The last column is padded as well.
+  printLine(table.toString().replace(/ +$/gm, ''));
 }
 
 /** Says what failed and what to do, and gives the exit code for it. */

@@ -1,13 +1,12 @@
 import type { ProtectBody } from '../agent/client.js';
 import { parseEndpoint } from '../agent/protect-request.js';
-import { waitProtected } from '../agent/wait-protected.js';
 import { CONSISTENCIES, type Consistency } from '../wire/messages.js';
 import { defineCommand } from './command.js';
 import { cliError } from './errors.js';
 import { EXIT } from './exit-codes.js';
 import { ms, pc, printJson, printLine } from './output.js';
 import { type PolicyArguments, policyBody, withPolicyOptions } from './policy-options.js';
-import { progressBar } from './progress.js';
+import { waitShowingProgress } from './progress.js';
 
 /** `understudy protect DOMAIN --backup HOST`: returns when a failure would lose nothing any more. */
 export const protectCommand = defineCommand({
@@ -68,22 +67,16 @@ export const protectCommand = defineCommand({
       if (json) printJson(first);
       return EXIT.ok;
     }
-    const bar = progressBar(json);
-    try {
-      const status = await waitProtected(() => client.status(domain), {
-        timeoutMs: options.timeout * 1000,
-        onStatus: (now) => bar?.show(now),
-      });
-      bar?.stop();
-      if (json) printJson(status);
-      else {
-        const pause = status.epochs === undefined ? '' : `, pause ${ms(status.epochs.pauseMs.p50)}`;
-        printLine(`${domain}: ${pc.green('protected')} by ${status.peer}${pause}`);
-      }
-      return EXIT.ok;
-    } finally {
-      bar?.stop();
+    const status = await waitShowingProgress(client, domain, {
+      timeoutS: options.timeout,
+      quiet: json,
+    });
+    if (json) printJson(status);
+    else {
+      const pause = status.epochs === undefined ? '' : `, pause ${ms(status.epochs.pauseMs.p50)}`;
+      printLine(`${domain}: ${pc.green('protected')} by ${status.peer}${pause}`);
     }
+    return EXIT.ok;
   },
 });
 

@@ -1,30 +1,43 @@
-import type { DomainStatus, MirrorStatus } from '../agent/status.js';
-import type { Copy } from '../diskmirror/newer-copy.js';
-import type { PolicyOptions } from '../epoch/policy.js';
-import { CONSISTENCIES, type Consistency } from '../wire/messages.js';
+import type { AgentClient } from '../agent/client.js';
+import type { DomainStatus } from '../agent/status.js';
 import { defineCommand } from './command.js';
 import { printEpochs } from './epochs.js';
 import { cliError } from './errors.js';
 import { EXIT } from './exit-codes.js';
-import { mib, ms, pc, printJson, printLine, printTable } from './output.js';
+import { printDomains } from './list.js';
+import { LiveView } from './live-view.js';
+import { isGood, printJson, printLine } from './output.js';
+import { statusLines } from './status-rows.js';
+import { watch } from './watch.js';
 
-/** `understudy status [DOMAIN]`: one line each, or one domain in full. */
+const WATCH_SECONDS_DEFAULT = 1;
+/** Looking more often than that shows nothing new. */
+const WATCH_SECONDS_MIN = 0.1;
+const WATCH_SECONDS_MAX = 3_600;
+
+/** `understudy status [DOMAIN]`: one line each, or one domain in full; once or live. */
 export const statusCommand = defineCommand({
   command: 'status [domain]',
   describe: 'show what is protected, and how well',
   options: (yargs) =>
     yargs
       .positional('domain', { type: 'string', describe: 'libvirt domain; all when left out' })
+      .option('watch', {
+        alias: 'w',
+        type: 'string',
+        describe: `live, every so many seconds (default ${WATCH_SECONDS_DEFAULT}), until Ctrl-C`,
+      })
       .option('epochs', {
         type: 'boolean',
         default: false,
         describe: 'where the time of its newest epochs went',
       })
       .option('count', { type: 'number', describe: 'how many epochs (with --epochs)' })
-      .example('$0 status web1 --epochs', 'gate, scan, copy, … of the newest epochs')
       .example('$0 status', 'all domains of this host')
+      .example('$0 status web1 --watch', 'pause, latency, dirty rate and lag of web1, live')
+      .example('$0 status web1 --epochs', 'gate, scan, copy, … of the newest epochs')
       .example('$0 status web1 --json', 'one domain, for programs'),
-  run: async ({ domain, epochs, count, json }, client) => {
+  run: async ({ domain, watch: every, epochs, count, json }, client) => {
     if (epochs) {
       if (domain === undefined) throw cliError('CLI_USAGE', '--epochs needs a domain');
       const report = await client.epochs(domain, count);
@@ -32,190 +45,53 @@ export const statusCommand = defineCommand({
       else printEpochs(report);
       return EXIT.ok;
     }
+    if (every !== undefined) return watchStatus(client, watching({ domain, every, json }));
     if (domain === undefined) {
       const domains = await client.list();
       if (json) printJson({ domains });
-      else printAll(domains);
+      else printDomains(domains);
       return EXIT.ok;
     }
     const status = await client.status(domain);
     if (json) printJson(status);
-    else printOne(status);
-    const good = status.state === 'protected' || status.state === 'promoted';
-    return good ? EXIT.ok : EXIT.notProtected;
+    else statusLines(status).forEach(printLine);
+    return isGood(status.state) ? EXIT.ok : EXIT.notProtected;
   },
 });
 
-function printAll(domains: readonly DomainStatus[]): void {
-  if (domains.length === 0) {
-    printLine('no domain is protected on this host');
-    return;
-  }
-  printTable(
-    [
-      'DOMAIN',
-      'ROLE',
-      'STATE',
-      'CONSISTENCY',
-      'TERM',
-      'PEER',
-      'EPOCHS/S',
-      'PAUSE P50',
-      'PAUSE P99',
-    ],
-    domains.map((one) => [
-      one.domain,
-      one.role,
-      one.state,
-      one.consistency ?? '-',
-      String(one.term),
-      one.peer ?? '-',
-      one.epochs === undefined ? '-' : one.epochs.perSecond.toFixed(1),
-      one.epochs === undefined ? '-' : ms(one.epochs.pauseMs.p50),
-      one.epochs === undefined ? '-' : ms(one.epochs.pauseMs.p99),
-    ]),
-  );
+interface Watching {
+  domain: string | undefined;
+  seconds: number;
+  json: boolean;
 }
 
-function printOne(status: DomainStatus): void {
-  const good = status.state === 'protected' || status.state === 'promoted';
-  const rows: [string, string | undefined][] = [
-    ['domain', status.domain],
-    ['role', status.role],
-    ['state', good ? pc.green(status.state) : pc.red(status.state)],
-    ['since', status.since],
-    ['reason', status.reason && `${status.reason.code}: ${status.reason.message}`],
-    ['remedy', status.reason?.remedy],
-    ['term', String(status.term)],
-    ['peer', status.peer],
-    ['policy', status.policy && policyWords(status.policy)],
-    ['consistency', status.consistency && consistencyWords(status.consistency)],
-    ...epochRows(status),
-    ...diskRows(status),
-    ...takeoverRows(status),
-    ...copyRows(status),
-    ...(status.warnings ?? []).map((text): [string, string] => ['warning', pc.yellow(text)]),
-  ];
-  for (const [name, value] of rows) {
-    if (value !== undefined) printLine(`${`${name}:`.padEnd(16)}${value}`);
+/** `--watch` may have a number, or stand before the domain. @throws CLI_USAGE */
+export function watching(asked: {
+  domain: string | undefined;
+  every: string;
+  json: boolean;
+}): Watching {
+  const { domain, every, json } = asked;
+  if (every === '') return { domain, seconds: WATCH_SECONDS_DEFAULT, json };
+  const seconds = Number(every);
+  if (Number.isNaN(seconds) && domain === undefined) {
+    return { domain: every, seconds: WATCH_SECONDS_DEFAULT, json };
   }
+  if (seconds >= WATCH_SECONDS_MIN && seconds <= WATCH_SECONDS_MAX)
+    return { domain, seconds, json };
+  const message = `--watch ${every} is not ${WATCH_SECONDS_MIN} to ${WATCH_SECONDS_MAX} seconds`;
+  throw cliError('CLI_USAGE', message);
 }
 
-function policyWords(policy: PolicyOptions): string {
-  if (policy.name === 'fixed') return `fixed, every ${policy.intervalMs} ms`;
-  const { minIntervalMs, maxIntervalMs, pauseBudget } = policy;
-  return (
-    `adaptive, when output waits, ${minIntervalMs} to ${maxIntervalMs} ms apart, ` +
-    `pauses take at most ${Math.round(pauseBudget * 100)} % of the guest’s work`
-  );
-}
-
-function consistencyWords(consistency: Consistency): string {
-  const words = `${consistency}: ${CONSISTENCIES[consistency]}`;
-  return consistency === 'strong' ? words : pc.yellow(words);
-}
-
-function epochRows({ epochs, hold, heartbeat, replica }: DomainStatus): [string, string][] {
-  const rows: [string, string][] = [];
-  if (epochs !== undefined) {
-    const { pauseMs, dirtyPages } = epochs;
-    rows.push(
-      ['epochs', `${epochs.count} committed, ${epochs.perSecond}/s, newest ${epochs.committed}`],
-      ['pause', `p50 ${ms(pauseMs.p50)}, p99 ${ms(pauseMs.p99)}, max ${ms(pauseMs.max)}`],
-      ['dirty pages', `p50 ${dirtyPages.p50}, max ${dirtyPages.max}`],
-      ['shipped', mib(epochs.shippedBytes)],
-    );
-    if (epochs.shippedPaused > 0) {
-      rows.push(['shipped paused', `${epochs.shippedPaused} epochs (staging too small)`]);
-    }
-  }
-  if (hold !== undefined) {
-    rows.push([
-      'output',
-      `${hold.backend}: ${hold.heldPackets} packets held (${mib(hold.heldBytes)}), ` +
-        `${hold.releasedPackets} released, ${hold.overflowPackets} lost to overflow, ` +
-        `${hold.droppedPackets} thrown away`,
-    ]);
-  }
-  if (replica !== undefined) {
-    rows.push([
-      'replica',
-      `epoch ${replica.committedEpoch} committed, ${replica.appliedEpoch} applied`,
-    ]);
-  }
-  if (heartbeat !== undefined) {
-    rows.push(['heartbeat', `silent ${heartbeat.silentMs} of ${heartbeat.timeoutMs} ms`]);
-  }
-  return rows;
-}
-
-function takeoverRows({ takeover }: DomainStatus): [string, string][] {
-  if (takeover === undefined) return [];
-  return [
-    [
-      'takeover',
-      `${takeover.cause}, epoch ${takeover.epoch}, promoted in ${ms(takeover.promoteMs)}`,
-    ],
-  ];
-}
-
-function diskRows({ disks, mirror, diskSync, replica, state }: DomainStatus): [string, string][] {
-  const rows = (disks ?? []).map(({ name, bytes, path, format }): [string, string] => [
-    `disk ${name}`,
-    `${mib(bytes)}, ${path} (${format})`,
-  ]);
-  if (mirror !== undefined) rows.push(['mirror', mirrorWords(mirror)]);
-  if (diskSync !== undefined && state === 'syncing') {
-    const { how, doneBytes, totalBytes, bytesPerSecond } = diskSync;
-    rows.push([
-      'disk sync',
-      `${how}, ${mib(doneBytes)} of ${mib(totalBytes)}, ${mib(bytesPerSecond)}/s`,
-    ]);
-  }
-  if (replica?.disks !== undefined) {
-    rows.push(['replica disks', `epoch ${replica.disks.recordedEpoch} on disk`]);
-  }
-  return rows;
-}
-
-function mirrorWords(mirror: MirrorStatus): string {
-  const words = [mirror.state, `${mib(mirror.shippedBytes)} shipped`];
-  if (mirror.logBytes > 0) words.push(`${mib(mirror.logBytes)} waiting`);
-  if (mirror.rememberedBytes > 0) words.push(`${mib(mirror.rememberedBytes)} remembered`);
-  if (mirror.backPressureCount > 0) {
-    words.push(
-      `writes waited ${mirror.backPressureCount} times, ${ms(mirror.backPressureMs)} in all`,
-    );
-  }
-  return words.join(', ');
-}
-
-function copyRows({ copies }: DomainStatus): [string, string][] {
-  if (copies === undefined) return [];
-  const { here, there, peer, newer } = copies;
-  const newerWords = {
-    here: pc.green('this host'),
-    there: pc.green(peer),
-    same: 'both are the same',
-    unknown: pc.yellow('not known: the other host must be asked'),
+function watchStatus(client: AgentClient, { domain, seconds, json }: Watching): Promise<number> {
+  const view = new LiveView();
+  const look = async (): Promise<(columns: number) => readonly string[]> => {
+    const domains = domain === undefined ? await client.list() : [await client.status(domain)];
+    if (json) return () => [JSON.stringify(domain === undefined ? { domains } : domains[0])];
+    view.sample(domains);
+    const one = domain === undefined ? undefined : (domains[0] as DomainStatus);
+    return (columns) =>
+      one === undefined ? view.table(domains, columns) : view.domain(one, columns);
   };
-  return [
-    ['disks here', copyWords(here)],
-    ['disks there', 'unknown' in there ? there.unknown : copyWords(there)],
-    ['newer disks', newerWords[newer]],
-  ];
+  return watch({ everyMs: seconds * 1000, look, json });
 }
-
-function copyWords({ term, ours, record }: Copy): string {
-  if (ours) return `ran the domain in term ${term}`;
-  const { state, position } = record;
-  const where = position === undefined ? '' : `, epoch ${position.epoch} of term ${position.term}`;
-  return `${COPY_STATES[state]}${where}`;
-}
-
-const COPY_STATES = {
-  none: 'nothing recorded',
-  copying: 'an unfinished first copy: not usable',
-  consistent: 'a whole replica',
-  live: 'ran the domain once',
-} as const;

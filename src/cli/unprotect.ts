@@ -13,7 +13,9 @@ export const unprotectCommand = defineCommand({
         type: 'boolean',
         default: false,
         describe: 'release output even if the backup cannot confirm that it will not take over',
-      }),
+      })
+      .example('$0 unprotect web1', 'the guest runs on, nobody takes over any more')
+      .example('$0 unprotect web1 --force', 'the backup is gone for good and does not run web1'),
   run: async ({ domain, force, json }, client) => {
     const status = await client.unprotect(domain, force);
     if (json) printJson(status);

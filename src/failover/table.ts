@@ -30,7 +30,8 @@ export interface Row {
   readonly actions: readonly Action[];
 }
 
-const ALIVE_PRIMARY = ['syncing', 'protected', 'exposed', 'degraded'] as const;
+const COPYING = ['syncing', 're-protecting'] as const;
+const ALIVE_PRIMARY = [...COPYING, 'protected', 'exposed', 'degraded'] as const;
 
 export const TABLE: readonly Row[] = [
   {
@@ -43,7 +44,15 @@ export const TABLE: readonly Row[] = [
   },
   {
     role: 'primary',
-    from: ['syncing'],
+    from: ['unprotected'],
+    event: 'reprotectAsked',
+    to: 're-protecting',
+    because: 'The host that lost the domain becomes its backup, and gets what it misses.',
+    actions: ['sync'],
+  },
+  {
+    role: 'primary',
+    from: COPYING,
     event: 'firstCommit',
     to: 'protected',
     because: 'From the first commit on the backup can take over.',
@@ -51,7 +60,7 @@ export const TABLE: readonly Row[] = [
   },
   {
     role: 'primary',
-    from: ['syncing'],
+    from: COPYING,
     event: 'syncFailed',
     to: 'unprotected',
     because: 'No checkpoint was sent, so nobody can have taken over; the guest goes on as before.',
@@ -75,7 +84,7 @@ export const TABLE: readonly Row[] = [
   },
   {
     role: 'primary',
-    from: ['syncing', 'protected', 'exposed'],
+    from: [...COPYING, 'protected', 'exposed'],
     event: 'devicesChanged',
     to: 'syncing',
     because:
@@ -84,7 +93,7 @@ export const TABLE: readonly Row[] = [
   },
   {
     role: 'primary',
-    from: ['syncing', 'protected', 'exposed'],
+    from: [...COPYING, 'protected', 'exposed'],
     event: 'peerLost',
     to: 'degraded',
     because: 'The backup may have taken over or be dead; only held output is safe in both cases.',
@@ -100,7 +109,32 @@ export const TABLE: readonly Row[] = [
   },
   {
     role: 'primary',
-    from: ALIVE_PRIMARY,
+    from: ['protected'],
+    event: 'switchoverAsked',
+    to: 'switching-over',
+    because: 'Planned: the guest stops first, so that not a moment of its work is lost.',
+    actions: ['handOver'],
+  },
+  {
+    role: 'primary',
+    from: ['switching-over'],
+    event: 'switchoverRefused',
+    to: 'degraded',
+    because: 'The other host gave the term back, so the guest may go on here.',
+    actions: ['takeBack', 'reconnect'],
+  },
+  {
+    role: 'primary',
+    from: ['switching-over'],
+    event: 'peerLost',
+    to: 'degraded',
+    because:
+      'The other host may run the guest by now; the copy here goes on unheard until that is known.',
+    actions: ['keepHeld', 'letRun', 'reconnect'],
+  },
+  {
+    role: 'primary',
+    from: [...ALIVE_PRIMARY, 'switching-over'],
     event: 'superseded',
     to: 'fenced',
     because: 'The domain runs on the other host under a newer term; ours was never heard since.',
@@ -117,6 +151,14 @@ export const TABLE: readonly Row[] = [
   {
     role: 'primary',
     from: ALIVE_PRIMARY,
+    event: 'pauseAsked',
+    to: 'paused',
+    because: 'As without protection, but how to protect is remembered.',
+    actions: ['sayGoodbye', 'releaseOutput'],
+  },
+  {
+    role: 'primary',
+    from: ALIVE_PRIMARY,
     event: 'guestStopped',
     to: 'unprotected',
     because: 'A guest that ended on purpose is not resurrected.',
@@ -124,7 +166,7 @@ export const TABLE: readonly Row[] = [
   },
   {
     role: 'primary',
-    from: ['protected', 'exposed', 'degraded'],
+    from: ['protected', 'exposed', 'degraded', 'switching-over'],
     event: 'guestCrashed',
     to: 'fenced',
     because: 'QEMU died; the backup takes over without waiting for silence.',
@@ -132,7 +174,7 @@ export const TABLE: readonly Row[] = [
   },
   {
     role: 'primary',
-    from: ['syncing'],
+    from: COPYING,
     event: 'guestCrashed',
     to: 'failed',
     because: 'There is no committed checkpoint to go on from.',
@@ -140,7 +182,7 @@ export const TABLE: readonly Row[] = [
   },
   {
     role: 'primary',
-    from: ALIVE_PRIMARY,
+    from: [...ALIVE_PRIMARY, 'switching-over'],
     event: 'sessionDied',
     to: 'failed',
     because: 'The held layout of the tap drops everything once its owner is gone: fail closed.',

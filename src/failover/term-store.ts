@@ -1,7 +1,8 @@
 /**
  * The durable term of each domain on this host: written to disk before it is acted on.
  *
- * One JSON file per domain, replaced atomically.
+ * One JSON file per domain, replaced atomically. The libvirt hook (deploy/libvirt) reads these files too: it knows
+ * the names of the fields, and that each file is one line.
  */
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -26,9 +27,16 @@ const recordSchema = z.object({
   term: z.number().int().nonnegative(),
   /** Whether that term is this host's to run the domain under. */
   ours: z.boolean(),
+  /**
+   * Whether libvirt may start the domain here. Not while the other host may have taken it over, whether this one
+   * knows or not: then only a talk with the other host can tell.
+   */
+  startable: z.boolean().optional(),
 });
 
-export type TermRecord = z.infer<typeof recordSchema>;
+/** What is written; a domain may be started where its term is, unless something else is said. */
+export type TermToWrite = z.infer<typeof recordSchema>;
+export type TermRecord = TermToWrite & { startable: boolean };
 
 export class TermStore {
   constructor(private readonly directory: string) {}
@@ -42,28 +50,32 @@ export class TermStore {
     } catch (cause) {
       throw termError('TERM_UNREADABLE', `${path}: ${(cause as Error).message}`, { domain, cause });
     }
-    if (text === undefined) return { domain, term: 0, ours: false };
+    if (text === undefined) return { domain, term: 0, ours: false, startable: true };
     const parsed = recordSchema.safeParse(parseJson(text));
     if (!parsed.success || parsed.data.domain !== domain) {
       throw termError('TERM_UNREADABLE', `${path} is not a term record of ${domain}`, { domain });
     }
-    return parsed.data;
+    return whole(parsed.data);
   }
 
   /** Durable when it resolves. Refuses to go back. */
-  async write(record: TermRecord): Promise<void> {
+  async write(record: TermToWrite): Promise<void> {
     const known = await this.read(record.domain);
     if (record.term < known.term) {
       const message = `term ${record.term} after ${known.term}`;
       throw termError('TERM_GOES_BACK', message, { domain: record.domain });
     }
-    await writeDurable(this.#path(record.domain), `${JSON.stringify(record)}\n`);
+    await writeDurable(this.#path(record.domain), `${JSON.stringify(whole(record))}\n`);
   }
 
   #path(domain: string): string {
     // libvirt forbids '/' in domain names; the encoding keeps '.' and '..' harmless as well.
     return join(this.directory, `term-${encodeURIComponent(domain)}.json`);
   }
+}
+
+function whole(record: TermToWrite): TermRecord {
+  return { ...record, startable: record.startable ?? record.ours };
 }
 
 function parseJson(text: string): unknown {

@@ -170,6 +170,13 @@ export class Hypervisor implements StandbyHost, MirrorHost {
     if ((await runState(domain)) === WAITING) await domain.destroy();
   }
 
+  /** `waiting`: a standby that no checkpoint was loaded into. */
+  async presence(name: string): Promise<'running' | 'waiting' | 'stopped'> {
+    const refs = await this.list();
+    if (!refs.some((ref) => ref.name === name && ref.running)) return 'stopped';
+    return (await runState(await this.domain(name))) === WAITING ? 'waiting' : 'running';
+  }
+
   startStandby(options: StandbyOptions): Promise<Standby> {
     return Standby.start(this, options);
   }

@@ -54,6 +54,11 @@ export class HostPair {
   /** A host that lost power is back, with an agent. @throws LAB_AGENT_NOT_READY, LAB_LIBVIRTD_FAILED */
   async bootHost(name: HostName): Promise<void> {
     await this.lab.bootHost(name);
+    await this.startAgent(name);
+  }
+
+  /** On a host that has none. @throws LAB_AGENT_NOT_READY */
+  async startAgent(name: HostName): Promise<void> {
     this.agents[name] = await startAgent(this.lab, name);
   }
 
@@ -63,7 +68,7 @@ export class HostPair {
     agent.kill('SIGKILL');
     if (agent.exitCode === null && agent.signalCode === null) await once(agent, 'exit');
     await meanwhile?.();
-    this.agents[name] = await startAgent(this.lab, name);
+    await this.startAgent(name);
   }
 
   /** Protects a domain of host `from` on the other host; resolves when it is protected. */
@@ -76,10 +81,14 @@ export class HostPair {
   ): Promise<DomainStatus> {
     const { from = 'a', onStatus = () => undefined, ...body } = options;
     const backup = HOST_ADDRESSES[from === 'a' ? 'b' : 'a'];
+    const own = HOST_ADDRESSES[from];
     const { client } = this.agents[from];
     await client.protect(domain, {
       backup: { host: backup.repl, port: AGENT_PORT_DEFAULT },
       heartbeatHosts: [backup.repl, backup.lan],
+      ownAddresses: [own.repl, own.lan],
+      // What follows is the test's or the demonstration's to do, unless it asks for more.
+      recovery: 'manual',
       ...body,
     });
     return waitProtected(() => client.status(domain), { timeoutMs: PROTECT_TIMEOUT_MS, onStatus });

@@ -7,8 +7,19 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  writeFile,
+} from 'node:fs/promises';
 import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { messageOf } from '../errors.js';
 import { runCommand } from './command.js';
 import { labError } from './errors.js';
@@ -28,6 +39,10 @@ import { platformKey } from './platform.js';
 
 /** Marks our file systems in every mount table, so that one laboratory can drop another's copies. */
 export const MOUNT_SOURCE = 'understudy-lab';
+
+const HOOK = fileURLToPath(
+  new URL('../../deploy/libvirt/hooks/qemu.d/understudy', import.meta.url),
+);
 
 /** Inside a host. */
 const LIBVIRTD_LOG = '/var/log/libvirt/libvirtd.log';
@@ -76,11 +91,9 @@ function mountScript(prefix: string, directory: string): string {
 export async function startLibvirtd(host: Host): Promise<void> {
   const { runDir } = host;
   // As after a reboot: /run is empty, the rest is as it was.
-  await Promise.all(
-    (await readdir(`${runDir}/run/libvirt`)).map((entry) =>
-      rm(`${runDir}/run/libvirt/${entry}`, { recursive: true, force: true }),
-    ),
-  );
+  for (const directory of ['run/libvirt', 'run/understudy/sessions', 'run/understudy/standby']) {
+    await emptied(`${runDir}/${directory}`);
+  }
   const capabilities = `${runDir}/var/cache/libvirt/${CAPABILITIES}`;
   const kept = await keptCapabilities();
   const known = existsSync(kept);
@@ -88,9 +101,18 @@ export async function startLibvirtd(host: Host): Promise<void> {
   if (!existsSync(`${runDir}/etc/libvirt/libvirtd.conf`)) {
     await writeFile(`${runDir}/etc/libvirt/libvirtd.conf`, libvirtdConf());
     await writeFile(`${runDir}/etc/libvirt/qemu.conf`, QEMU_CONF);
+    await installHook(runDir);
   }
   await startAndAnswer(host);
   if (!known) await keepCapabilities(capabilities, kept);
+}
+
+/** As on a real host: what keeps libvirt from starting a copy that the other host may run. */
+async function installHook(runDir: string): Promise<void> {
+  const directory = `${runDir}/etc/libvirt/hooks/qemu.d`;
+  await mkdir(directory, { recursive: true });
+  await copyFile(HOOK, `${directory}/understudy`);
+  await chmod(`${directory}/understudy`, 0o755);
 }
 
 /** @throws LAB_LIBVIRTD_FAILED with the end of its log */
@@ -129,6 +151,13 @@ async function startUnderInit(host: Host, timeoutMs: number): Promise<void> {
   ]);
   if (!Buffer.isBuffer(first)) throw labError('LAB_LIBVIRTD_FAILED', 'libvirtd did not start');
   init.stdout?.destroy();
+}
+
+async function emptied(directory: string): Promise<void> {
+  const entries = existsSync(directory) ? await readdir(directory) : [];
+  await Promise.all(
+    entries.map((entry) => rm(`${directory}/${entry}`, { recursive: true, force: true })),
+  );
 }
 
 // Another laboratory may do the same at the same time: whoever is first wins, both are right.

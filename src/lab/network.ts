@@ -47,20 +47,21 @@ export async function createNetwork(prefix: string): Promise<void> {
 }
 
 /**
- * Resolves when the interfaces carry packets: the kernel activates one up to a second after it was set
+ * Resolves when the interfaces carry packets (with `alone`, or see that nobody is at the other end): the kernel activates one up to a second after it was set
  * up (net/core/link_watch.c), and drops what is sent before.
  */
 async function cablesReady(
   netns: string,
   names: readonly string[],
-  states: 'UP' | 'UP|LOWERLAYERDOWN' = 'UP',
+  { alone = false } = {},
 ): Promise<void> {
   const deadlineMs = performance.now() + CABLE_READY_TIMEOUT_MS;
   for (;;) {
     const { stdout } = await runCommand('ip', ['-n', netns, '-o', 'link', 'show', 'up']);
-    const ready = names.filter((name) =>
-      new RegExp(`: ${name}[@:].* state (${states}) `).test(stdout),
-    );
+    const ready = names.filter((name) => {
+      const line = new RegExp(`: ${name}[@:].*`).exec(stdout)?.[0] ?? '';
+      return line.includes(' state UP ') || (alone && line.includes('NO-CARRIER'));
+    });
     if (ready.length === names.length) return;
     if (performance.now() > deadlineMs) {
       throw labError('LAB_COMMAND_FAILED', `${netns}: only ${ready.join(', ')} came up`);
@@ -83,7 +84,7 @@ export async function setLinks(
   }
   await batch(['-n', netnsName(prefix, host)], lines);
   // The other end of a cable may be down: that is not for this host to wait for.
-  if (up) await cablesReady(netnsName(prefix, host), links, 'UP|LOWERLAYERDOWN');
+  if (up) await cablesReady(netnsName(prefix, host), links, { alone: true });
 }
 
 function hostLines(host: HostName): string[] {

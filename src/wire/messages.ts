@@ -6,7 +6,9 @@ import { DISKS_MAX, EPOCHS_PER_CHECKPOINT_MAX, TOKEN_BYTES } from './limits.js';
 /**
  * Protocol versions this build speaks, newest first, with what each brought.
  * 5: TLS 1.3 with certificates of both hosts, and a token for each session; a host of version 4 would talk to
- *    anyone, so it is not spoken any more.
+ *    anyone, so it is not spoken any more. A primary says with `prepare` how the domain is protected and where it is
+ *    reached itself, so that after a takeover the other host protects it likewise; agents ask each other whether a
+ *    domain may be started.
  * 4: the device state may come as a difference, and a later epoch may overtake one that was never completed, which
  *    a host of version 3 refuses.
  * 3: heartbeats say what was heard of the other side; the HELLO says what is promised (consistency).
@@ -82,6 +84,8 @@ export const diskRecordSchema = z.object({
   position: diskPositionSchema.optional(),
 });
 
+const hostAddresses = z.array(z.string().min(1).max(255)).min(1).max(8);
+
 const heartbeatPolicySchema = z.object({
   intervalMs: z.number().int().min(10).max(10_000),
   missedMax: z.number().int().min(2).max(100),
@@ -95,12 +99,22 @@ const refusal = z.object({
 
 export const messageSchemas = {
   /** What every HELLO says first: what the connection is for. */
-  purpose: z.object({ purpose: z.enum(['prepare', 'checkpoints', 'heartbeat', 'report']) }),
+  purpose: z.object({
+    purpose: z.enum(['prepare', 'checkpoints', 'heartbeat', 'report', 'claim', 'switchover']),
+  }),
   /** To an agent: make a backup session ready for the domain and say where it listens. */
   prepare: z.object({
     purpose: z.literal('prepare'),
     versions: z.array(nonNegative).max(32),
     domain: z.string().min(1).max(255),
+    /** How it is protected; the agent knows the shape. */
+    settings: z.record(z.string(), z.unknown()),
+    /** Where the primary's agent answers, on the address that this connection comes from. */
+    agentPort: z.number().int().min(1).max(65_535),
+    /** Where heartbeats would reach the primary, if the roles were changed; else that same address. */
+    addresses: hostAddresses.optional(),
+    /** Where heartbeats reach the backup. */
+    backupAddresses: hostAddresses,
   }),
   prepared: z.object({
     port,
@@ -164,9 +178,28 @@ export const messageSchemas = {
     /** That term is this host's to run the domain under. */
     ours: z.boolean(),
     record: diskRecordSchema,
+    /** A standby there has a committed checkpoint, or is being promoted. */
+    mayTakeOver: z.boolean(),
+    /** No session of the domain lives there. */
+    free: z.boolean(),
     /** Why replicas of the disks that were asked for could not be kept there. */
     refusals: z.array(refusal).max(100),
   }),
+  /** To an agent: this host wants to start the domain, which runs nowhere, under the term of this frame. */
+  claim: z.object({
+    purpose: z.literal('claim'),
+    versions: z.array(nonNegative).max(32),
+    domain: z.string().min(1).max(255),
+  }),
+  /** It may: the answering host has written the term down, and will refuse every older one. */
+  claimed: z.object({ term: nonNegative }),
+  /** To the primary's agent: its backup wants the domain, planned. */
+  switchover: z.object({
+    purpose: z.literal('switchover'),
+    versions: z.array(nonNegative).max(32),
+    domain: z.string().min(1).max(255),
+  }),
+  switchedOver: z.object({ state: z.string().max(100) }),
   refuse: refusal,
   checkpoint: z.object({
     /** XXH3-128 over the chunks in order, then the device state. */
@@ -186,7 +219,8 @@ export const messageSchemas = {
     /** Addresses the guest was seen to use, for the announcement at promotion. */
     addresses: z.array(z.object({ mac: z.string().max(17), address: z.string().max(45) })).max(64),
   }),
-  yield: z.object({ reason: z.string().max(1_000) }),
+  /** `planned`: the guest stands still, and goes on here if the backup refuses. */
+  yield: z.object({ reason: z.string().max(1_000), planned: z.boolean().optional() }),
   goodbye: z.object({ reason: z.string().max(1_000) }),
 } as const;
 

@@ -73,6 +73,7 @@ describe('protectRequestSchema', () => {
       consistency: 'strong',
       outputHold: 'auto',
       stagingBytes: STAGING_BYTES_DEFAULT,
+      recovery: 'automatic',
       faults: [],
     });
   });
@@ -85,6 +86,8 @@ describe('protectRequestSchema', () => {
       consistency: 'timeline',
       outputHold: 'holder',
       stagingBytes: 2 * 1024 * 1024,
+      recovery: 'manual',
+      ownAddresses: ['10.0.0.1'],
       faults: ['a-fault'],
     };
     const policy = { name: 'fixed', intervalMs: INTERVAL_MS_MIN };

@@ -53,6 +53,7 @@ describe('the state table', () => {
     expect(releasing.map(({ role, event }) => `${role} ${event}`).sort()).toEqual([
       'primary devicesChanged',
       'primary guestStopped',
+      'primary pauseAsked',
       'primary syncFailed',
       'primary unprotectAsked',
     ]);

@@ -16,13 +16,19 @@ describe('the term store', () => {
       domain: 'vm',
       term: 0,
       ours: false,
+      startable: true,
     });
   });
 
   it('remembers across processes and refuses to go back', async () => {
     await new TermStore(directory).write({ domain: 'vm', term: 4, ours: true });
     const again = new TermStore(directory);
-    expect(await again.read('vm')).toEqual({ domain: 'vm', term: 4, ours: true });
+    expect(await again.read('vm')).toEqual({
+      domain: 'vm',
+      term: 4,
+      ours: true,
+      startable: true,
+    });
     await expect(again.write({ domain: 'vm', term: 3, ours: true })).rejects.toMatchObject({
       code: 'TERM_GOES_BACK',
     });

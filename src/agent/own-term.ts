@@ -1,0 +1,60 @@
+/**
+ * The term that a primary session runs its domain under, and whether libvirt may start the domain on this host:
+ * every step is durable before what it permits or forbids can happen.
+ */
+import type { TermStore } from '../failover/term-store.js';
+
+export class OwnTerm {
+  #term = 1;
+  #startable = true;
+
+  constructor(
+    private readonly domain: string,
+    private readonly store: TermStore,
+  ) {}
+
+  get term(): number {
+    return this.#term;
+  }
+
+  /** The term that this host has, or the next one. */
+  async look(): Promise<void> {
+    const { term, ours, startable } = await this.store.read(this.domain);
+    this.#startable = startable;
+    this.#term = ours ? term : term + 1;
+  }
+
+  /** From now on the other host may come to have the domain: nobody starts it here without asking there. */
+  cover(): Promise<void> {
+    return this.#write(true, false);
+  }
+
+  /** The other host has nothing any more that it could go on from. */
+  uncover(): Promise<void> {
+    return this.#write(true, true);
+  }
+
+  /** The other host acted on `newer`; without effect when that is no newer term. */
+  async lose(newer: number): Promise<void> {
+    if (newer <= this.#term) return;
+    this.#term = newer;
+    await this.#write(false, false);
+  }
+
+  /** The other host knows `newer`, and nothing of this session's was sent: the next protection begins after it. */
+  async learn(newer: number): Promise<void> {
+    if (newer <= this.#term) return;
+    this.#term = newer;
+    await this.#write(false, this.#startable);
+  }
+
+  /** The other host took the next term and gave it back: the one after is ours. */
+  async takeBack(): Promise<void> {
+    this.#term += 2;
+    await this.#write(true, false);
+  }
+
+  #write(ours: boolean, startable: boolean): Promise<void> {
+    return this.store.write({ domain: this.domain, term: this.#term, ours, startable });
+  }
+}

@@ -1,0 +1,65 @@
+/** Gathers what src/failover/recovery.ts decides upon. */
+import { messageOf } from '../errors.js';
+import type { Situation } from '../failover/recovery.js';
+import type { State } from '../failover/states.js';
+import type { DomainRecord } from './domain-record.js';
+import type { Host } from './host.js';
+import { LOG_EVENTS } from './log.js';
+import { askReport } from './report-request.js';
+import type { SessionProcess } from './session-process.js';
+
+/** Without the other host's word: that is asked for only when it counts. */
+export async function situationHere(
+  host: Host,
+  record: DomainRecord,
+  session: SessionProcess | undefined,
+): Promise<Situation> {
+  const { domain, role, wanted, established, settings } = record;
+  const { ours, startable } = await host.terms.read(domain);
+  const automatic = wanted === 'protected' && established && settings.recovery === 'automatic';
+  const state = await livingState(session);
+  return {
+    role,
+    automatic,
+    ours,
+    startable,
+    session: state,
+    // A session that lives knows better.
+    guest:
+      automatic && (state === 'none' || state === 'promoted')
+        ? await guest(host, domain)
+        : 'unknown',
+    peer: 'unasked',
+  };
+}
+
+/** Its term, too: what is newer than ours decides. */
+export async function askOtherHost(
+  host: Host,
+  { domain, peer }: DomainRecord,
+): Promise<{ peer: Situation['peer']; term: number }> {
+  try {
+    const { term, mayTakeOver, free } = await askReport(peer, domain, [], host.trust);
+    const own = await host.terms.read(domain);
+    return { peer: { newerTerm: term > own.term, mayTakeOver, free }, term };
+  } catch (error) {
+    host.log.debug(LOG_EVENTS.peerSilent, { domain, peer, error: messageOf(error) });
+    return { peer: 'silent', term: 0 };
+  }
+}
+
+/** A session that is about to end is waited for: its end is an event of its own. */
+async function livingState(session: SessionProcess | undefined): Promise<State | 'none'> {
+  if (session === undefined || session.hasEnded) return 'none';
+  const { state } = await session.status();
+  return session.hasEnded ? 'none' : state;
+}
+
+async function guest(host: Host, domain: string): Promise<Situation['guest']> {
+  try {
+    return await host.withHypervisor((hypervisor) => hypervisor.presence(domain));
+  } catch (error) {
+    host.log.warn(LOG_EVENTS.libvirtClosed, { domain, error: messageOf(error) });
+    return 'unknown';
+  }
+}

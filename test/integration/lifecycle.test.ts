@@ -1,0 +1,132 @@
+/** A domain's life beyond the first failure: protected again after each fault, without anyone's help. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { DomainStatus } from '../../src/agent/status.js';
+import { HostPair } from '../../src/lab/host-pair.js';
+import { Lab } from '../../src/lab/lab.js';
+import { HOST_NAMES, type HostName } from '../../src/lab/layout.js';
+import type { GuestRecord } from '../../src/lab/state.js';
+import { Witness } from '../../src/lab/witness.js';
+import { destroyEverywhere, killQemu, labPrefix, nothingForgotten } from './lab-steps.js';
+
+const PREFIX = labPrefix('lc');
+const AGAIN_TIMEOUT_MS = 60_000;
+
+describe('a domain whose recovery is automatic', () => {
+  let lab: Lab;
+  let pair: HostPair;
+  let witness: Witness;
+  let guest: GuestRecord;
+  let number = 0;
+
+  beforeAll(async () => {
+    lab = await Lab.up({ prefix: PREFIX });
+    pair = await HostPair.start(lab);
+  });
+  afterAll(() => Lab.tearDown(PREFIX));
+  beforeEach(async () => {
+    number += 1;
+    witness = await Witness.start(lab.client);
+    guest = await lab.startGuest({ name: `life ${number}`, define: true, run: ['beacon'] });
+    await pair.protect(guest.name, { recovery: 'automatic' });
+  });
+  afterEach(async () => {
+    await nothingForgotten(witness);
+    await witness.close();
+    for (const host of HOST_NAMES) {
+      await pair
+        .agent(host)
+        .client.unprotect(guest.name, true)
+        .catch(() => undefined);
+    }
+    await destroyEverywhere(lab, guest.name);
+  });
+
+  const status = (host: HostName): Promise<DomainStatus> =>
+    pair.agent(host).client.status(guest.name);
+  const protectedFrom = (host: HostName): Promise<DomainStatus> =>
+    pair.waitFor(
+      host,
+      guest.name,
+      ({ role, state }) => role === 'primary' && state === 'protected',
+      AGAIN_TIMEOUT_MS,
+    );
+  const defined = async (host: HostName): Promise<boolean> =>
+    (await lab.host(host).virsh('list', '--all', '--name')).split('\n').includes(guest.name);
+
+  it('goes to and fro as QEMU dies on one host and the other', async () => {
+    await killQemu(pair, 'a', guest.name);
+    const there = await protectedFrom('b');
+    expect(there).toMatchObject({ term: 2, takeover: { cause: 'peerYielded' } });
+    expect(await defined('a')).toBe(true); // the standby
+    await killQemu(pair, 'b', guest.name);
+    expect((await protectedFrom('a')).term).toBe(3);
+    expect(await status('b')).toMatchObject({ role: 'backup', state: 'protected' });
+  });
+
+  it('is given to the other host and back, on request', async () => {
+    await pair.agent('a').client.switchover(guest.name);
+    await protectedFrom('b');
+    expect((await status('b')).takeover).toMatchObject({ cause: 'switchover' });
+    // Asked on the host that is the backup now.
+    await pair.agent('a').client.switchover(guest.name);
+    await protectedFrom('a');
+  });
+
+  it('is protected again when its host is back', async () => {
+    await lab.killHost('a');
+    await pair.waitFor('b', guest.name, ({ state }) => state === 'promoted', AGAIN_TIMEOUT_MS);
+    await pair.bootHost('a');
+    await protectedFrom('b');
+    expect(await status('a')).toMatchObject({ role: 'backup', state: 'protected' });
+  });
+
+  it('is protected again when its backup is back', async () => {
+    await lab.killHost('b');
+    await pair.waitFor('a', guest.name, ({ state }) => state === 'degraded', AGAIN_TIMEOUT_MS);
+    await pair.bootHost('b');
+    await protectedFrom('a');
+  });
+
+  it.each(HOST_NAMES)('survives the death of its session on host %s', async (host) => {
+    process.kill((await status(host)).sessionPid, 'SIGKILL');
+    const runsOn = host === 'a' ? 'b' : 'a';
+    await pair.waitFor(host, guest.name, ({ state }) => state !== 'protected', AGAIN_TIMEOUT_MS);
+    await protectedFrom(runsOn);
+  });
+
+  it('pauses and resumes', async () => {
+    const { client } = pair.agent('a');
+    expect((await client.pause(guest.name, false)).state).toBe('paused');
+    expect((await client.status(guest.name)).state).toBe('paused');
+    await client.resume(guest.name);
+    await protectedFrom('a');
+  });
+
+  it('is started by nobody on a host that lost it and comes back', async () => {
+    const a = lab.host('a');
+    await a.virsh('autostart', guest.name);
+    await lab.killHost('a');
+    await pair.waitFor('b', guest.name, ({ state }) => state === 'promoted', AGAIN_TIMEOUT_MS);
+    // No agent is there yet that could know better.
+    await lab.bootHost('a');
+    expect(await a.virsh('list', '--name')).not.toContain(guest.name);
+    await expect(a.virsh('start', guest.name)).rejects.toThrow(/its other host may run it/);
+    await pair.startAgent('a');
+    await protectedFrom('b');
+    await pair.agent('b').client.unprotect(guest.name, false);
+    expect(await defined('a')).toBe(false);
+    expect(await defined('b')).toBe(true);
+  });
+
+  it('starts again after both hosts lost power', async () => {
+    await lab.host('a').virsh('autostart', guest.name);
+    await lab.killHost('b');
+    await lab.killHost('a');
+    await pair.bootHost('b');
+    await lab.bootHost('a');
+    expect(await lab.host('a').virsh('list', '--name')).not.toContain(guest.name);
+    await pair.startAgent('a');
+    const { term } = await protectedFrom('a');
+    expect(term).toBe(2);
+  });
+});
