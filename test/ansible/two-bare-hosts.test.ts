@@ -13,7 +13,7 @@ import { runCommand } from '../../src/lab/command.js';
 import { ClientProcess } from '../../src/lab/demo/client-process.js';
 import { startGuest } from '../../src/lab/guest.js';
 import { guestImage } from '../../src/lab/guest-image.js';
-import { HOST_NAMES } from '../../src/lab/layout.js';
+import { HOST_NAMES, type HostName } from '../../src/lab/layout.js';
 import { BarePair } from './bare-pair.js';
 import { runPlaybook, writeInventory } from './playbook.js';
 
@@ -26,6 +26,9 @@ const PACKAGE_TIMEOUT_MS = 180_000;
 const ANSWER_TIMEOUT_MS = 15_000;
 /** The client talks to the guest this long before and after each change. */
 const TALK_MS = 2_000;
+/** A boot, the agents' finding each other, a copy of the guest. */
+const RECOVERY_TIMEOUT_MS = 90_000;
+const LOOK_EVERY_MS = 500;
 
 let pair: BarePair;
 let inventory: string;
@@ -144,6 +147,61 @@ describe('the primary dies', () => {
     });
   });
 });
+
+describe('afterwards', () => {
+  it('the old host comes back and the guest is protected again, without anyone’s help', async () => {
+    await pair.boot('a');
+    await waitForState('b', 'primary', 'protected');
+    await waitForState('a', 'backup', 'protected');
+  });
+
+  it('switchover brings the guest home', async () => {
+    await pair.ssh('b', 'understudy switchover vm1');
+    await waitForState('a', 'primary', 'protected');
+    expect(await ping()).toBe('+PONG');
+  });
+
+  it('an upgrade moves it away and brings it back', async () => {
+    const { recap, output } = await runPlaybook(pair, inventory, 'upgrade.yml');
+    for (const name of HOST_NAMES) expect(recap[name], output).toMatchObject({ failed: 0 });
+    await waitForState('a', 'primary', 'protected');
+    expect(await ping()).toBe('+PONG');
+  });
+
+  it('a removal leaves it running and nothing of ours', async () => {
+    const { recap } = await runPlaybook(pair, inventory, 'remove.yml');
+    for (const name of HOST_NAMES) {
+      expect(recap[name]).toMatchObject({ failed: 0 });
+      const left =
+        'ls -d /opt/understudy /etc/understudy /etc/init.d/understudyd /usr/local/bin/understudy';
+      expect((await pair.ssh(name, `${left} 2>/dev/null`, [2])).stdout).toBe('');
+      expect((await pair.ssh(name, 'pgrep -f understudy', [1])).stdout).toBe('');
+    }
+    expect((await pair.ssh('a', 'virsh -q list --name')).stdout).toContain('vm1');
+    expect((await pair.ssh('b', 'virsh -q list --name')).stdout).not.toContain('vm1');
+    expect(await ping()).toBe('+PONG');
+  });
+});
+
+/** What the guest's Redis says to somebody new. */
+async function ping(): Promise<string> {
+  const script = 'exec 3<>/dev/tcp/10.86.1.1/6379 && echo PING >&3 && head -1 <&3';
+  return (await pair.controller.exec('bash', ['-c', script])).stdout.trim();
+}
+
+async function waitForState(name: HostName, role: string, state: string): Promise<void> {
+  const deadlineMs = performance.now() + RECOVERY_TIMEOUT_MS;
+  for (;;) {
+    const { stdout } = await pair.ssh(name, 'understudy status vm1 --json', [0, 1, 4, 5]);
+    const found: unknown = JSON.parse(stdout || '{}');
+    const seen = found as { role?: string; state?: string };
+    if (seen.role === role && seen.state === state) return;
+    if (performance.now() > deadlineMs) {
+      throw new Error(`vm1 on ${name} is not ${role} and ${state}: ${stdout}`);
+    }
+    await delay(LOOK_EVERY_MS);
+  }
+}
 
 /** What the role installs, from its own defaults, and what it adds for these hosts. */
 async function packagesOfTheRole(): Promise<string[]> {
