@@ -28,7 +28,7 @@ export default defineConfig({
         test: {
           name: 'ansible',
           include: ['test/ansible/**/*.test.ts'],
-          testTimeout: 300_000,
+          testTimeout: 600_000,
           hookTimeout: 900_000,
           bail: 1,
           ...serial,
