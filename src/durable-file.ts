@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 /** Replaces the file; durable when it resolves (rename(2) alone is not). */
 export async function writeDurable(path: string, text: string): Promise<void> {
   const directoryPath = dirname(path);
-  await mkdir(directoryPath, { recursive: true, mode: 0o700 });
+  await mkdir(directoryPath, { recursive: true, mode: 0o711 });
   const temporary = `${path}.new`;
   const file = await open(temporary, 'w', 0o600);
   try {

@@ -10,7 +10,7 @@ import { hasProcess, inspectDomain } from '../hypervisor/inspect.js';
 import { chooseBackend } from '../netbuffer/backends.js';
 import type { CarriedDisk, StandbyNeeds } from '../wire/messages.js';
 import type { PeerTrust } from '../wire/trust.js';
-import { askReport } from './copies.js';
+import { askReport } from './report-request.js';
 import { type Reason, reasonOf } from './status.js';
 
 export interface Endpoint {

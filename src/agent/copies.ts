@@ -8,15 +8,9 @@ import { findReplicas } from '../diskmirror/replica-files.js';
 import { messageOf, UnderstudyError } from '../errors.js';
 import type { TermStore } from '../failover/term-store.js';
 import { native } from '../native.js';
-import {
-  type CarriedDisk,
-  decodeMessage,
-  type Message,
-  PROTOCOL_VERSIONS,
-  type StandbyNeeds,
-} from '../wire/messages.js';
+import type { CarriedDisk, Message } from '../wire/messages.js';
 import type { PeerTrust } from '../wire/trust.js';
-import { askAgent } from './peer-agent.js';
+import { askReport } from './report-request.js';
 import { type Copies, type DomainStatus, type Reason, reasonOf } from './status.js';
 
 export interface Holdings {
@@ -51,20 +45,6 @@ export async function report(
   const copy = await copyHere(holdings, domain);
   const { mayTakeOver, free } = life;
   return { ...copy, mayTakeOver, free, refusals: await refusals(holdings, domain, disks) };
-}
-
-/** Asks another host's agent. @throws WIRE_… */
-export async function askReport(
-  agent: { host: string; port: number },
-  domain: string,
-  disks: readonly CarriedDisk[],
-  trust: PeerTrust,
-  needs?: StandbyNeeds,
-): Promise<Message<'reported'>> {
-  const versions = [...PROTOCOL_VERSIONS];
-  const question = { purpose: 'report' as const, versions, domain, disks: [...disks], needs };
-  const frame = await askAgent({ agent, trust }, 'report', question, 0);
-  return decodeMessage('reported', frame.payload);
 }
 
 /** The status of a domain that has disks on this host and no session. Undefined when it has none. */

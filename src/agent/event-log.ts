@@ -73,7 +73,7 @@ export class EventLog {
 
   /** One write for one line: with O_APPEND lines of several processes do not mix (open(2)). */
   async #write(line: string): Promise<void> {
-    await mkdir(this.stateDir, { recursive: true, mode: 0o700 });
+    await mkdir(this.stateDir, { recursive: true, mode: 0o711 });
     const file = await open(eventsPath(this.stateDir), 'a', 0o600);
     try {
       const bytes = Buffer.from(this.#isTorn ? `\n${line}` : line);

@@ -42,6 +42,12 @@ export const GOODBYE_FOR_GOOD = 'unprotect';
 /** How long a backup may take to destroy its standby when protection ends. */
 export const GOODBYE_TIMEOUT_MS = 10_000;
 
+/** Before an agent that died is started again: at first, and at most. */
+export const RESPAWN_DELAY_MS_MIN = 500;
+export const RESPAWN_DELAY_MS_MAX = 30_000;
+/** One that lived this long was well; its death begins anew. */
+export const RESPAWN_STEADY_MS = 60_000;
+
 /** Requests to a session on this host. */
 export const CONTROL_TIMEOUT_MS = 30_000;
 

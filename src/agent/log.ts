@@ -4,6 +4,7 @@ import { pino } from 'pino';
 export const LOG_EVENTS = {
   agentUp: 'agent-up',
   agentDown: 'agent-down',
+  agentDied: 'agent-died',
   sessionUp: 'session-up',
   sessionFound: 'session-found',
   sessionEnded: 'session-ended',

@@ -9,6 +9,7 @@ import { EventLog, recordedLog } from './event-log.js';
 import type { AgentOptions } from './host.js';
 import { openLog } from './log.js';
 import { parseEndpoint } from './protect-request.js';
+import { respawn } from './respawn.js';
 import { reasonOf } from './status.js';
 import { VERSION } from './version.js';
 
@@ -21,6 +22,7 @@ interface Overrides {
   stateDir: string | undefined;
   replicaDir: string | undefined;
   unsafeAllowFaults: boolean;
+  respawn: boolean;
 }
 
 export async function main(argv: readonly string[]): Promise<number> {
@@ -41,6 +43,11 @@ export async function main(argv: readonly string[]): Promise<number> {
       type: 'string',
       describe: 'where replicas of disks are kept, in DOMAIN/vda.raw',
     })
+    .option('respawn', {
+      type: 'boolean',
+      default: false,
+      describe: 'keep a child running that is the agent, where no service manager does it',
+    })
     .option('unsafe-allow-faults', {
       type: 'boolean',
       default: false,
@@ -49,6 +56,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     .parseAsync();
   try {
     if (process.getuid?.() !== 0) throw agentError('AGENT_NOT_ROOT', 'understudyd is not root');
+    if (overrides.respawn) return await respawn(argv.filter((one) => one !== '--respawn'));
     const options = optionsFrom(await readConfig(overrides.config), overrides);
     await runAgent(options);
     process.exit(0);
@@ -69,6 +77,8 @@ async function runAgent(options: AgentOptions): Promise<void> {
   await new Promise((resolve) => {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
+    // Whoever keeps it running is gone; the next one starts an agent of its own.
+    process.once('disconnect', resolve);
   });
   await agent.stop();
   await control.close();

@@ -2,10 +2,10 @@
 import { messageOf } from '../errors.js';
 import type { Situation } from '../failover/recovery.js';
 import type { State } from '../failover/states.js';
-import { askReport } from './copies.js';
 import type { DomainRecord } from './domain-record.js';
 import type { Host } from './host.js';
 import { LOG_EVENTS } from './log.js';
+import { askReport } from './report-request.js';
 import type { SessionProcess } from './session-process.js';
 
 /** Without the other host's word: that is asked for only when it counts. */

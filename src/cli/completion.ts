@@ -27,6 +27,7 @@ export const completionCommand = defineCommand({
 
 /** Options without a value: the word after them may be a domain. A test compares them with `--help`. */
 export const FLAGS: ReadonlySet<string> = new Set([
+  '--accept-new-host-key',
   '--all',
   '--debug',
   '--epochs',

@@ -11,19 +11,29 @@ import { cliError } from './errors.js';
 import { eventsCommand } from './events.js';
 import { EXIT, EXIT_CODES_LINE } from './exit-codes.js';
 import { failoverCommand } from './failover.js';
+import { hostCommand } from './host.js';
 import { labCommand } from './lab.js';
 import { listCommand } from './list.js';
 import { printError } from './output.js';
+import { pauseCommand } from './pause.js';
 import { protectCommand } from './protect.js';
+import { resumeCommand } from './resume.js';
 import { statusCommand } from './status.js';
+import { switchoverCommand } from './switchover.js';
 import { unprotectCommand } from './unprotect.js';
 import { versionCommand } from './version.js';
 
 /** In the order in which `--help` shows them. */
 const LOOKING = [checkCommand, listCommand, statusCommand, eventsCommand];
-const PROTECTING = [protectCommand, unprotectCommand, checkpointCommand];
-const MOVING = [failoverCommand];
-const OTHERS = [labCommand, completionCommand, versionCommand];
+const PROTECTING = [
+  protectCommand,
+  unprotectCommand,
+  pauseCommand,
+  resumeCommand,
+  checkpointCommand,
+];
+const MOVING = [switchoverCommand, failoverCommand];
+const OTHERS = [hostCommand, labCommand, completionCommand, versionCommand];
 export const COMMANDS: readonly Command[] = [...LOOKING, ...PROTECTING, ...MOVING, ...OTHERS];
 
 /** The command line with all of its commands; `onExit` gets the exit code of the one that ran. */

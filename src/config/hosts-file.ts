@@ -8,13 +8,13 @@ import { hostNameSchema } from './config-file.js';
 import { HOST_ADDRESSES_MAX, HOSTS_MAX } from './limits.js';
 import { parseYaml } from './yaml-file.js';
 
-const address = z
+export const hostAddressSchema = z
   .string()
   .regex(/^[0-9A-Za-z]([0-9A-Za-z.:-]{0,252})$/, 'an address or a DNS name, without a port');
 
 const hostSchema = z.strictObject({
   name: hostNameSchema,
-  addresses: z.array(address).min(1).max(HOST_ADDRESSES_MAX),
+  addresses: z.array(hostAddressSchema).min(1).max(HOST_ADDRESSES_MAX),
   port: z.number().int().min(1).max(65_535).default(7788),
 });
 

@@ -1,6 +1,7 @@
 /** Every catalogue of codes in the program, in the order in which docs/errors.md lists them. */
 import { agentErrors } from '../agent/errors.js';
 import { cliErrors } from '../cli/errors.js';
+import { clusterErrors } from '../cluster/errors.js';
 import { configErrors } from '../config/errors.js';
 import { diskErrors } from '../diskmirror/errors.js';
 import { epochErrors } from '../epoch/errors.js';
@@ -87,6 +88,11 @@ export const ERROR_AREAS: readonly ErrorArea[] = [
     title: 'libvirt',
     about: 'What libvirt answered, sorted by what to do about it.',
     catalogue: libvirtErrors,
+  },
+  {
+    title: 'Hosts',
+    about: 'Raised by `understudy host`.',
+    catalogue: clusterErrors,
   },
   {
     title: 'Command line',

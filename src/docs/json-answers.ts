@@ -57,6 +57,7 @@ const event: EventRecord = {
 };
 
 const other: KnownDomain = { domain: 'db1', running: true };
+const host = { name: 'a', addresses: ['10.0.0.1', '192.168.1.1'], port: 7788 };
 const version: AgentVersion = { version: '0.1.0', api: 1, pid: 4710 };
 
 const STATUS: JsonAnswer = { type: 'DomainStatus', example: status };
@@ -82,13 +83,41 @@ export const JSON_ANSWERS: Readonly<Record<string, readonly JsonAnswer[] | 'none
   ],
   protect: [{ type: 'DomainStatus' }],
   unprotect: [{ type: 'DomainStatus' }],
+  pause: [{ type: 'DomainStatus' }],
+  resume: [{ type: 'DomainStatus' }],
   checkpoint: [
     {
       type: '{ domain: string; epoch?: number } // epoch with --wait',
       example: { domain: 'web1', epoch: 1844 },
     },
   ],
+  switchover: [{ type: 'DomainStatus' }],
   failover: [{ type: 'DomainStatus' }],
+  'host init': [{ type: '{ name: string; addresses: string[]; port: number }', example: host }],
+  'host add': [
+    {
+      type: '{ host: { name: string; addresses: string[]; port: number }; others: string[] }',
+      example: { host: { ...host, name: 'b' }, others: [] },
+    },
+  ],
+  'host list': [
+    {
+      type: '{ hosts: { name: string; addresses: string[]; port: number; here: boolean; answers: boolean; reason?: Reason }[]; certificateExpires?: string }',
+      example: { hosts: [{ ...host, here: true, answers: true }] },
+    },
+  ],
+  'host remove': [
+    { type: '{ name: string; removed: true }', example: { name: 'b', removed: true } },
+  ],
+  'host certificate': [
+    {
+      type: '{ name: string; out: string; changed: boolean; expires: string }',
+      example: {
+        ...{ name: 'b', out: '/root/pki-b', changed: true },
+        expires: '2036-11-20T00:00:00.000Z',
+      },
+    },
+  ],
   'lab up': [
     {
       type: '{ prefix: string; guest: object; sockets: { a: string; b: string }; backup: string }',

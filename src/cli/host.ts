@@ -1,0 +1,21 @@
+import type { Command } from './command.js';
+import { hostAddCommand } from './host-add.js';
+import { hostCertificateCommand } from './host-certificate.js';
+import { hostInitCommand } from './host-init.js';
+import { hostListCommand } from './host-list.js';
+import { hostRemoveCommand } from './host-remove.js';
+
+/** `understudy host …`: which hosts trust each other. */
+export const hostCommand: Command = (parser, onExit) => {
+  parser.command('host <command>', 'the hosts of the cluster, and their certificates', (yargs) => {
+    const commands = [
+      hostInitCommand,
+      hostAddCommand,
+      hostListCommand,
+      hostRemoveCommand,
+      hostCertificateCommand,
+    ];
+    for (const declare of commands) declare(yargs, onExit);
+    return yargs.demandCommand(1, 'init, add, list, remove or certificate?');
+  });
+};
