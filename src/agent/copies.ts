@@ -8,7 +8,7 @@ import { findReplicas } from '../diskmirror/replica-files.js';
 import { messageOf, UnderstudyError } from '../errors.js';
 import type { TermStore } from '../failover/term-store.js';
 import { native } from '../native.js';
-import type { CarriedDisk, Message } from '../wire/messages.js';
+import type { CarriedDisk, Message, StandbyNeeds } from '../wire/messages.js';
 import type { PeerTrust } from '../wire/trust.js';
 import { askReport } from './report-request.js';
 import { type Copies, type DomainStatus, type Reason, reasonOf } from './status.js';

@@ -103,6 +103,11 @@ export const agentErrors = {
     remedy:
       'It was put back at once and a checkpoint covers what left. Find what changes them (network scripts, `tc`, firewall tools) and make it leave the taps alone.',
   },
+  AGENT_LIBVIRT_LOST: {
+    meaning: 'The connection to libvirt broke while a domain was protected.',
+    remedy:
+      'See whether libvirtd was restarted or died. The guest runs on; its output is held until libvirt and the backup answer again, by itself.',
+  },
   AGENT_NOT_PRIMARY: {
     meaning: 'Only the host that runs the domain can do that.',
     remedy: 'Run the command on the other host; `understudy status DOMAIN` names it.',
