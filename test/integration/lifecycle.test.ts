@@ -1,9 +1,11 @@
 /** A domain's life beyond the first failure: protected again after each fault, without anyone's help. */
+import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { DomainStatus } from '../../src/agent/status.js';
 import { HostPair } from '../../src/lab/host-pair.js';
 import { Lab } from '../../src/lab/lab.js';
 import { HOST_NAMES, type HostName } from '../../src/lab/layout.js';
+import { restartLibvirtd } from '../../src/lab/libvirtd.js';
 import type { GuestRecord } from '../../src/lab/state.js';
 import { Witness } from '../../src/lab/witness.js';
 import { destroyEverywhere, killQemu, labPrefix, nothingForgotten } from './lab-steps.js';
@@ -92,6 +94,23 @@ describe('a domain whose recovery is automatic', () => {
     const runsOn = host === 'a' ? 'b' : 'a';
     await pair.waitFor(host, guest.name, ({ state }) => state !== 'protected', AGAIN_TIMEOUT_MS);
     await protectedFrom(runsOn);
+  });
+
+  it.each(HOST_NAMES)('stays where it is when libvirtd dies on host %s', async (host) => {
+    const { runDir } = lab.host(host);
+    const pid = Number(await readFile(`${runDir}/run/libvirt/libvirtd.pid`, 'utf8'));
+    process.kill(pid, 'SIGKILL');
+    await pair.waitFor('a', guest.name, ({ state }) => state === 'degraded', AGAIN_TIMEOUT_MS);
+    await restartLibvirtd(lab.host(host));
+    expect((await protectedFrom('a')).term).toBe(1);
+  });
+
+  it('is protected again when it is started again', async () => {
+    const a = lab.host('a');
+    await a.virsh('destroy', guest.name);
+    await pair.waitFor('a', guest.name, ({ state }) => state === 'unprotected', AGAIN_TIMEOUT_MS);
+    await lab.bootGuest(guest.name);
+    expect((await protectedFrom('a')).term).toBe(1);
   });
 
   it('pauses and resumes', async () => {
