@@ -4,11 +4,8 @@
  *
  * One JSON file per domain beside its term, replaced atomically.
  */
-import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { z } from 'zod';
-import { readDurable, writeDurable } from '../durable-file.js';
-import { messageOf } from '../errors.js';
+import { DurableRecords, type RecordFiles } from '../durable-records.js';
 import { agentError } from './errors.js';
 import { primaryConfigSchema } from './session-config.js';
 import type { Takeover } from './status.js';
@@ -53,49 +50,11 @@ const recordSchema = z.object({
 
 export type DomainRecord = z.infer<typeof recordSchema>;
 
-export class DomainRecords {
-  constructor(private readonly directory: string) {}
-
-  /** @throws AGENT_RECORD_UNREADABLE */
-  async read(domain: string): Promise<DomainRecord | undefined> {
-    const path = this.#path(domain);
-    let text: string | undefined;
-    try {
-      text = await readDurable(path);
-      if (text === undefined) return undefined;
-      const record = recordSchema.parse(JSON.parse(text));
-      if (record.domain === domain) return record;
-    } catch (cause) {
-      throw agentError('AGENT_RECORD_UNREADABLE', `${path}: ${messageOf(cause)}`, {
-        domain,
-        cause,
-      });
-    }
-    throw agentError('AGENT_RECORD_UNREADABLE', `${path} is of another domain`, { domain });
-  }
-
-  /** Durable when it resolves. */
-  write(record: DomainRecord): Promise<void> {
-    return writeDurable(this.#path(record.domain), `${JSON.stringify(record)}\n`);
-  }
-
-  async remove(domain: string): Promise<void> {
-    await rm(this.#path(domain), { force: true });
-  }
-
-  /** Domains that have a record on this host. */
-  async domains(): Promise<string[]> {
-    const names = await readdir(this.directory).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return [];
-      throw error;
-    });
-    return names.flatMap((name) => {
-      const encoded = /^domain-(.+)\.json$/.exec(name)?.[1];
-      return encoded === undefined ? [] : [decodeURIComponent(encoded)];
-    });
-  }
-
-  #path(domain: string): string {
-    return join(this.directory, `domain-${encodeURIComponent(domain)}.json`);
+/** @throws AGENT_RECORD_UNREADABLE on reading what is not ours */
+export class DomainRecords extends DurableRecords<DomainRecord> {
+  constructor(directory: string) {
+    const unreadable: RecordFiles<DomainRecord>['unreadable'] = (message, context) =>
+      agentError('AGENT_RECORD_UNREADABLE', message, context);
+    super({ directory, kind: 'domain', schema: recordSchema, unreadable });
   }
 }
