@@ -1,5 +1,6 @@
 import { runDemo } from '../lab/demo/demo.js';
 import { promiseKept } from '../lab/demo/figures.js';
+import { SCENARIO_NAMES, type ScenarioName } from '../lab/demo/scenario-names.js';
 import { HostPair } from '../lab/host-pair.js';
 import { Lab } from '../lab/lab.js';
 import { DEFAULT_PREFIX, HOST_ADDRESSES } from '../lab/layout.js';
@@ -66,7 +67,7 @@ const down = defineCommand({
 
 const demo = defineCommand({
   command: 'demo',
-  describe: 'protect a real guest, kill its primary, show the takeover',
+  describe: 'protect a real guest, let hosts and cables fail, show that nothing is lost',
   options: (yargs) =>
     withPolicyOptions(yargs)
       .option('memory', { type: 'number', default: 512, describe: 'guest memory, MiB' })
@@ -76,11 +77,16 @@ const demo = defineCommand({
         default: 'q35' as const,
         describe: 'machine type of the guest',
       })
-      .option('duration', { type: 'number', default: 5, describe: 'seconds before the kill' })
+      .option('scenario', {
+        choices: Object.keys(SCENARIO_NAMES) as ScenarioName[],
+        default: 'kill-primary' as ScenarioName,
+        describe: 'what happens to the guest’s hosts',
+      })
+      .option('duration', { type: 'number', default: 5, describe: 'seconds before it happens' })
       .option('kill', {
         choices: ['qemu', 'host'] as const,
         default: 'qemu' as const,
-        describe: 'the guest’s QEMU, or the whole primary host',
+        describe: 'kill-primary, reprotect: the guest’s QEMU, or the whole primary host',
       })
       .option('disk', {
         type: 'boolean',
@@ -88,10 +94,17 @@ const demo = defineCommand({
         describe: 'a disk on which Redis keeps every write before it answers (--no-disk: none)',
       })
       .option('unsafe-fault', { type: 'string', array: true, default: [], hidden: true })
-      .example('$0 lab demo --kill host', 'the whole primary host loses power'),
+      .epilogue(
+        Object.entries(SCENARIO_NAMES)
+          .map(([name, what]) => `${name}: ${what}.`)
+          .join('\n'),
+      )
+      .example('$0 lab demo --kill host', 'the whole primary host loses power')
+      .example('$0 lab demo --scenario switchover', 'to the other host and back'),
   run: async (options) => {
     const figures = await runDemo(
       {
+        scenario: options.scenario,
         memoryMib: options.memory,
         vcpus: options.vcpus,
         machine: options.machine,

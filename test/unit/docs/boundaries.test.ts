@@ -33,6 +33,8 @@ const PURE = [
   'src/hypervisor/standby-xml.ts',
   'src/lab/demo/conversation.ts',
   'src/lab/demo/figures.ts',
+  'src/lab/demo/scenario-names.ts',
+  'src/lab/demo/states-seen.ts',
   'src/lab/beacon-log.ts',
   'src/docs/markdown.ts',
   'src/docs/declarations.ts',
