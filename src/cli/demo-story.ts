@@ -1,11 +1,11 @@
 /** How the demo is told on a terminal or into a log: one line per event, a bar while memory is copied. */
 import { monotonicMs } from '../clock.js';
 import { SLICE_MS } from '../lab/demo/conversation.js';
-import { type DemoFigures, promiseKept, type TurnFigures } from '../lab/demo/figures.js';
+import { type DemoFigures, promiseKept } from '../lab/demo/figures.js';
 import type { Narrator } from '../lab/demo/stage.js';
-import { type StateSeen, wordsOf } from '../lab/demo/states-seen.js';
 import { mib, ms, pc, printLine, printTable } from './output.js';
 import { progressDisplay } from './progress.js';
+import { listenerRows, none, stateRows, turnRows } from './scenario-story.js';
 
 export function narrator(): Narrator {
   const startMs = monotonicMs();
@@ -32,14 +32,12 @@ export function narrator(): Narrator {
 }
 
 const yes = (value: boolean): string => (value ? pc.green('yes') : pc.red('NO'));
-const none = (count: number): string => (count === 0 ? pc.green('0') : pc.red(String(count)));
 
 export function printFigures(figures: DemoFigures): void {
   const { guest, pause_ms: pause, dirty_pages: dirty, latency_ms: latency } = figures;
+  const isKill = figures.scenario === 'kill-primary';
   printLine();
-  printLine(
-    latencyStrip(figures.around_kill, figures.scenario === 'kill-primary' ? 'kill' : 'first fault'),
-  );
+  printLine(latencyStrip(figures.around_kill, isKill ? 'kill' : 'first fault'));
   printLine();
   printTable(
     ['FIGURE', 'VALUE'],
@@ -50,16 +48,13 @@ export function printFigures(figures: DemoFigures): void {
       ['pause', `p50 ${ms(pause.p50)}, p99 ${ms(pause.p99)}, max ${ms(pause.max)}`],
       ['dirty pages', `p50 ${dirty.p50}, max ${dirty.max}`],
       ['shipped', mib(figures.shipped_bytes)],
-      ...turnRows(figures),
+      ...(isKill ? killRows(figures) : turnRows(figures)),
       ['a write’s answer, unprotected', latencyWords(latency.unprotected)],
       ['protected', latencyWords(latency.protected)],
-      ...(figures.scenario === 'kill-primary'
+      ...(isKill
         ? [['during the takeover', `${ms(figures.outage_ms)} without an answer, once`]]
         : []),
-      [
-        figures.scenario === 'kill-primary' ? 'on the new host' : 'in the end',
-        latencyWords(latency.after),
-      ],
+      [isKill ? 'on the new host' : 'in the end', latencyWords(latency.after)],
       ['TCP connection survived', yes(figures.tcp_survived)],
       ['guest went on', yes(figures.guest_uptime_continued)],
       ['writes answered', String(figures.acked_writes)],
@@ -67,7 +62,8 @@ export function printFigures(figures: DemoFigures): void {
       ['packets released too early', none(figures.released_uncommitted_packets)],
       ...listenerRows(figures),
       ...diskRows(figures),
-      ...stateRows(figures),
+      ...(isKill ? [] : stateRows(figures)),
+      ...figures.unseen_states.map((what) => ['expected and not seen', pc.red(what)]),
     ],
   );
   printLine(
@@ -77,48 +73,10 @@ export function printFigures(figures: DemoFigures): void {
   );
 }
 
-function turnRows(figures: DemoFigures): [string, string][] {
-  if (figures.scenario !== 'kill-primary') {
-    return figures.turns.map((turn) => [turn.what, turnWords(turn)]);
-  }
-  return [
-    ['kill to detection', ms(figures.detect_ms)],
-    ['decision to resumed', ms(figures.promote_ms)],
-  ];
-}
-
-function turnWords(turn: TurnFigures): string {
-  const { detect_ms: detectMs, promote_ms: promoteMs, wait_ms: waitMs, held } = turn;
-  return [
-    ...(detectMs === undefined ? [] : [`noticed after ${ms(detectMs)}`]),
-    ...(promoteMs === undefined ? [] : [`promoted in ${ms(promoteMs)}`]),
-    waitMs === null ? pc.red('no answer any more') : `${ms(waitMs)} without an answer`,
-    ...(held === undefined ? [] : [held ? 'held meanwhile' : pc.red('HEARD MEANWHILE')]),
-  ].join(', ');
-}
-
-function listenerRows({ listener, turns }: DemoFigures): [string, string][] {
-  if (listener === undefined) return [];
-  return [
-    ['takeovers that were listened to', `${listener.takeovers} of ${turns.length}`],
-    ['packets while the other was heard', none(listener.heard_of_two)],
-    ['packets heard and forgotten', none(listener.forgotten)],
-    ['packets that never left', String(listener.held_back)],
-  ];
-}
-
-function stateRows({ scenario, states, unseen_states: unseen }: DemoFigures): [string, string][] {
-  const rows: [string, string][] = unseen.map((what) => ['expected and not seen', pc.red(what)]);
-  if (scenario === 'kill-primary') return rows;
-  return [...rows, ['host a', stateWords(states.a)], ['host b', stateWords(states.b)]];
-}
-
-/** The role where it is another one than before. */
-function stateWords(seen: readonly StateSeen[]): string {
-  return seen
-    .map((one, index) => (seen[index - 1]?.role === one.role ? one.state : wordsOf(one)))
-    .join(', ');
-}
+const killRows = (figures: DemoFigures): [string, string][] => [
+  ['kill to detection', ms(figures.detect_ms ?? Number.NaN)],
+  ['decision to resumed', ms(figures.promote_ms ?? Number.NaN)],
+];
 
 const latencyWords = ({ p50, p99 }: { p50: number; p99: number }): string =>
   `p50 ${ms(p50)}, p99 ${ms(p99)}`;

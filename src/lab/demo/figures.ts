@@ -63,8 +63,9 @@ export interface DemoFigures {
   dirty_pages: { p50: number; max: number };
   shipped_bytes: number;
   sync: { bytes: number; seconds: number };
-  detect_ms: number;
-  promote_ms: number;
+  /** Of the first turn that has them; null where none has. */
+  detect_ms: number | null;
+  promote_ms: number | null;
   outage_ms: number;
   /** From a write to its answer: before protection, under it, and where the guest is in the end. */
   latency_ms: Record<'unprotected' | 'protected' | 'after', { p50: number; p99: number }>;
@@ -180,9 +181,8 @@ const sliceOf = ({ fromMs, answers, slowestMs }: Slice, killedAtMs: number) => (
   slowest_ms: rounded(slowestMs),
 });
 
-/** JSON has no NaN: `null` where there is none. */
-function firstOf(turns: readonly TurnFigures[], name: 'detect_ms' | 'promote_ms'): number {
-  return turns.find((turn) => turn[name] !== undefined)?.[name] ?? Number.NaN;
+function firstOf(turns: readonly TurnFigures[], name: 'detect_ms' | 'promote_ms'): number | null {
+  return turns.find((turn) => turn[name] !== undefined)?.[name] ?? null;
 }
 
 function turnFigures(turn: Turn, askedAtMs: number): TurnFigures {
