@@ -63,3 +63,12 @@ export const MODE_SETTLED_EPOCHS = 5;
 export const MODE_TIMEOUT_MS = 20_000;
 /** Over the seconds that a client was asked for: starting it, connecting, and the last held answers. */
 export const CLIENT_SLACK_MS = 60_000;
+
+/** The longest that a client waits for an answer when its domain is switched over. */
+export const SWITCHOVER_GAP_MS_MAX = 300;
+/** From a host's death to the resumed guest, less the heartbeat timeout. */
+export const TAKEOVER_OVER_TIMEOUT_MS_MAX = 150;
+/** A client's retransmission may wait longer than the takeover took. */
+export const ANSWER_TIMEOUT_MS = 20_000;
+/** A booted host, a session, and the copy of all memory. */
+export const PROTECTED_AGAIN_TIMEOUT_MS = 90_000;

@@ -12,6 +12,7 @@ import { printError, printLine } from '../src/cli/output.js';
 import * as capture from './capture.js';
 import * as disk from './disk.js';
 import { benchError } from './errors.js';
+import * as failover from './failover.js';
 import { type Bench, contractLine, type Table } from './harness.js';
 import * as latency from './latency.js';
 import * as overhead from './overhead.js';
@@ -23,6 +24,7 @@ const PLOTS = fileURLToPath(new URL('../../docs/benchmarks', import.meta.url));
 const BENCHES: Readonly<Record<string, { rows: Bench; parts: readonly string[] }>> = {
   capture,
   disk,
+  failover,
   latency,
   overhead,
 };

@@ -24,6 +24,7 @@ import { DomainKeeper } from './keeper.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import { issueOf, type ProtectRequest } from './protect-request.js';
 import { listenForHello } from './session-listener.js';
+import { unmetNeeds } from './standby-needs.js';
 import type { DomainStatus, KnownDomain } from './status.js';
 import { supersededBy } from './superseded.js';
 
@@ -148,6 +149,10 @@ export class Agent {
         const request = decodeMessage('report', payload);
         const life = await this.#keeper(request.domain).livingHere();
         const answer = await report(this.#host.holdings, request, life);
+        // One that has its standby already has its memory as well.
+        if (request.needs !== undefined && life.free) {
+          answer.refusals.push(...(await unmetNeeds(this.#host, request.needs)));
+        }
         await channel.sendMessage('welcome', 'reported', answer, { term });
         break;
       }

@@ -58,7 +58,7 @@ export class BackupSession {
     this.#term = (await dependencies.terms.read(config.domain)).term;
     this.#hypervisor = await openHypervisor({
       uri: config.libvirtUri,
-      onClosed: (reason) => dependencies.log.error(LOG_EVENTS.libvirtClosed, { reason }),
+      onClosed: (reason) => this.#onLibvirtLost(reason),
     });
   }
 
@@ -230,6 +230,14 @@ export class BackupSession {
     }
     const reason = reasonOf(agentError('AGENT_STANDBY_DIED', why, { domain: this.config.domain }));
     void this.#giveUp(reason);
+  }
+
+  /** A standby that cannot be spoken to cannot take over; what was promoted runs without us. */
+  #onLibvirtLost(reason: string): void {
+    this.dependencies.log.error(LOG_EVENTS.libvirtClosed, { reason });
+    const { domain } = this.config;
+    if (!this.#machine.accepts('standbyDied')) return;
+    void this.#giveUp(reasonOf(agentError('AGENT_LIBVIRT_LOST', reason, { domain })));
   }
 
   /** Without a whole replica this host cannot take over. */

@@ -2,7 +2,6 @@
  * The standby on the backup, with its replica open and everything a promotion needs looked up
  * beforehand, so that nothing but the promotion itself stands between decision and resumed guest.
  */
-import { readFile } from 'node:fs/promises';
 import { monotonicMs } from '../clock.js';
 import { messageOf } from '../errors.js';
 import type { Hypervisor } from '../hypervisor/connection.js';
@@ -14,15 +13,13 @@ import { type NativeReplica, native } from '../native.js';
 import { announcePresence } from '../netbuffer/announce.js';
 import type { GuestIdentity, Message } from '../wire/messages.js';
 import { agentError } from './errors.js';
+import { memoryShortage } from './standby-needs.js';
 
 interface StandbyNic {
   tap: string;
   bridge: string;
   mac: string;
 }
-
-/** QEMU itself, page tables and device memory, beside the guest's RAM. */
-const STANDBY_OVERHEAD_BYTES = 128 * 1024 * 1024;
 
 export class BackupStandby {
   private constructor(
@@ -125,14 +122,7 @@ async function announce(
 
 /** A standby that outgrows its host is worse than none: the kernel would kill it at the takeover. */
 async function requireMemory(identity: GuestIdentity): Promise<void> {
-  const needed =
-    identity.ramBlocks.reduce((total, { bytes }) => total + bytes, 0) + STANDBY_OVERHEAD_BYTES;
-  const available = /^MemAvailable:\s+(\d+) kB$/m.exec(
-    await readFile('/proc/meminfo', 'utf8'),
-  )?.[1];
-  const availableBytes = Number(available ?? 0) * 1024;
-  if (availableBytes >= needed) return;
-  const mib = (bytes: number): number => Math.floor(bytes / 1024 ** 2);
-  const message = `the standby needs ${mib(needed)} MiB; ${mib(availableBytes)} MiB are available`;
-  throw agentError('AGENT_NO_MEMORY', message);
+  const bytes = identity.ramBlocks.reduce((total, block) => total + block.bytes, 0);
+  const shortage = await memoryShortage(bytes);
+  if (shortage !== undefined) throw agentError('AGENT_NO_MEMORY', shortage);
 }

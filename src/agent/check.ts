@@ -6,8 +6,9 @@ import { UnderstudyError } from '../errors.js';
 import type { CheckReport } from '../hypervisor/check.js';
 import { refusal } from '../hypervisor/check-codes.js';
 import type { Hypervisor } from '../hypervisor/connection.js';
-import { inspectDomain } from '../hypervisor/inspect.js';
-import { holderBackend } from '../netbuffer/holder.js';
+import { hasProcess, inspectDomain } from '../hypervisor/inspect.js';
+import { chooseBackend } from '../netbuffer/backends.js';
+import type { CarriedDisk, StandbyNeeds } from '../wire/messages.js';
 import type { PeerTrust } from '../wire/trust.js';
 import { askReport } from './report-request.js';
 import { type Reason, reasonOf } from './status.js';
@@ -35,12 +36,23 @@ export async function checkAll(
 ): Promise<FullReport> {
   const report = await hypervisor.check(domain, runDir);
   const refusals: FullReport['refusals'] = [...report.refusals];
-  const probe = await holderBackend.probe();
-  if (!probe.available) refusals.push(refusal('CHECK_NO_HOLD', probe.reason));
-  if (backup !== undefined) {
-    refusals.push(...(await askBackup(hypervisor, domain, backup)));
+  const found = [...report.found];
+  try {
+    const { name } = await chooseBackend('auto', { lease: false });
+    found.push({ what: 'output hold', detail: `this kernel has what ${name} needs` });
+  } catch (error) {
+    if (!(error instanceof UnderstudyError)) throw error;
+    refusals.push(refusal('CHECK_NO_HOLD', error.message));
   }
-  return { ...report, refusals, protectable: refusals.length === 0 };
+  if (backup !== undefined) {
+    const against = await askBackup(hypervisor, domain, backup);
+    refusals.push(...against);
+    if (against.length === 0) {
+      const detail = 'answers, and has the room, the memory and the QEMU that it takes';
+      found.push({ what: `backup ${backup.agent.host}`, detail });
+    }
+  }
+  return { ...report, found, refusals, protectable: refusals.length === 0 };
 }
 
 async function askBackup(
@@ -49,12 +61,32 @@ async function askBackup(
   { agent, trust }: BackupToAsk,
 ): Promise<FullReport['refusals']> {
   try {
-    const { mirrored } = await inspectDomain(await hypervisor.domain(domain));
-    const disks = mirrored.map(({ name, bytes }) => ({ name, bytes }));
-    const { refusals } = await askReport(agent, domain, disks, trust);
+    const { disks, needs } = await requirementsOf(hypervisor, domain);
+    const { refusals } = await askReport(agent, domain, disks, trust, needs);
     return refusals.map((one) => ({ ...one, message: `on ${agent.host}: ${one.message}` }));
   } catch (error) {
     if (!(error instanceof UnderstudyError)) throw error;
     return [reasonOf(error)];
   }
+}
+
+/** Of a domain that does not run nothing is known; that is a refusal of its own. */
+async function requirementsOf(
+  hypervisor: Hypervisor,
+  name: string,
+): Promise<{ disks: CarriedDisk[]; needs?: StandbyNeeds }> {
+  const domain = await hypervisor.domain(name);
+  if (!hasProcess(await domain.state())) return { disks: [] };
+  const { mirrored, hostFiles, nics, memoryBytes, qemuVersion } = await inspectDomain(domain);
+  const replicas = new Set(mirrored.map(({ path }) => path));
+  return {
+    disks: mirrored.map(({ name: disk, bytes }) => ({ name: disk, bytes })),
+    needs: {
+      memoryBytes,
+      qemuVersion,
+      // The standby has replicas in place of these.
+      files: hostFiles.filter((path) => !replicas.has(path)),
+      bridges: [...new Set(nics.flatMap(({ bridge }) => bridge ?? []))],
+    },
+  };
 }

@@ -69,6 +69,10 @@ export const agentErrors = {
     remedy:
       'See the domain’s QEMU log on the backup and its free memory; protection starts anew by itself.',
   },
+  AGENT_BACKUP_LACKS: {
+    meaning: 'The backup does not have a bridge or a file that the domain’s definition names.',
+    remedy: 'Make it there under the same name, or change the domain.',
+  },
   AGENT_NO_MEMORY: {
     meaning: 'The backup has too little free memory for the standby.',
     remedy: 'Free memory on the backup, or give it more.',
@@ -98,6 +102,11 @@ export const agentErrors = {
       'Somebody changed the interfaces or traffic filters that hold the guest’s output; some packets left before their checkpoint.',
     remedy:
       'It was put back at once and a checkpoint covers what left. Find what changes them (network scripts, `tc`, firewall tools) and make it leave the taps alone.',
+  },
+  AGENT_LIBVIRT_LOST: {
+    meaning: 'The connection to libvirt broke while a domain was protected.',
+    remedy:
+      'See whether libvirtd was restarted or died. The guest runs on; its output is held until libvirt and the backup answer again, by itself.',
   },
   AGENT_NOT_PRIMARY: {
     meaning: 'Only the host that runs the domain can do that.',

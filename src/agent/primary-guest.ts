@@ -2,6 +2,7 @@
  * The running guest on the primary, taken hold of: its memory tracked, its pause ready, its output
  * held when asked. Closing it leaves QEMU as it was found; held output is never released by closing.
  */
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
@@ -51,6 +52,8 @@ export interface GuestListener {
   onInboundBegan(): void;
   onHoldFills(): void;
   onHoldTrouble(tap: string, trouble: HoldTrouble): void;
+  /** The connection to libvirt is dead; the guest runs on, and can be attached to again. */
+  onLibvirtLost(reason: string): void;
 }
 
 /** The mirror of the guest's disks; nothing is started yet. */
@@ -86,6 +89,7 @@ async function openMirror(
 export class PrimaryGuest {
   #hold: HoldSet | undefined;
   #stoodStill = false;
+  #closed = false;
   readonly #end = deferred<'gone'>();
   #stopWatching: () => void = () => undefined;
   #stopListening: () => void = () => undefined;
@@ -116,7 +120,10 @@ export class PrimaryGuest {
     const backend = await chooseBackend(config.outputHold, { lease });
     const hypervisor = await openHypervisor({
       uri: config.libvirtUri,
-      onClosed: (reason) => listener.log.error(LOG_EVENTS.libvirtClosed, { reason }),
+      onClosed: (reason) => {
+        listener.log.error(LOG_EVENTS.libvirtClosed, { reason });
+        listener.onLibvirtLost(reason);
+      },
     });
     try {
       const report = await checkAll(hypervisor, config.domain, { runDir: config.runDir });
@@ -178,6 +185,24 @@ export class PrimaryGuest {
     }
   }
 
+  /**
+   * Attaches anew to the guest of `former`, whose connection to libvirt is dead; its output is held throughout. On
+   * failure `former` holds it still, and is good for nothing else. @throws as `attach`
+   */
+  static async again(
+    former: PrimaryGuest,
+    config: PrimaryConfig,
+    session: string,
+    listener: GuestListener,
+  ): Promise<PrimaryGuest> {
+    await former.close();
+    const guest = await PrimaryGuest.attach(config, session, listener);
+    guest.#hold = former.#hold;
+    guest.#stoodStill = former.#stoodStill;
+    former.#hold = undefined;
+    return guest;
+  }
+
   /** What is carried to the backup, in the order in which disks are numbered. */
   get disks(): readonly MirroredDisk[] {
     return this.facts.mirrored;
@@ -204,6 +229,11 @@ export class PrimaryGuest {
     } finally {
       timer.abort();
     }
+  }
+
+  /** Without libvirt's word: whether its process is there. */
+  get isAlive(): boolean {
+    return existsSync(`/proc/${this.facts.pid}`);
   }
 
   get isHolding(): boolean {
@@ -273,6 +303,8 @@ export class PrimaryGuest {
 
   /** Detaches; the hold, if any, goes with the process: fail closed. */
   async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#stopWatching();
     this.#stopListening();
     const steps: [string, () => void | Promise<void>][] = [

@@ -12,18 +12,18 @@ import { EpochRecords } from '../epoch/records.js';
 import { messageOf } from '../errors.js';
 import type { Event } from '../failover/states.js';
 import type { TermStore } from '../failover/term-store.js';
-import type { HoldTrouble } from '../netbuffer/output-hold.js';
 import { wireError } from '../wire/errors.js';
 import type { PeerTrust } from '../wire/trust.js';
 import { type BackupLink, connectBackup } from './backup-link.js';
 import { type EpochReport, epochReport } from './epoch-report.js';
 import { agentError } from './errors.js';
+import { Exposure } from './exposure.js';
 import type { GuestEnd } from './guest-end.js';
 import { GOODBYE_FOR_GOOD } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import { SessionMachine } from './machine.js';
 import { OwnTerm } from './own-term.js';
-import { PrimaryGuest } from './primary-guest.js';
+import { type GuestListener, PrimaryGuest } from './primary-guest.js';
 import { primaryStatus } from './primary-status.js';
 import { Protection } from './protection.js';
 import { reconnect } from './reconnect.js';
@@ -67,10 +67,12 @@ export class PrimarySession {
   #lastEpoch = 0;
   /** Devices have changed since the guest was attached to. */
   #stale = false;
-  #holdTrouble: string | undefined;
-  /** How often output was found unheld, and up to which of these a checkpoint covers what left. */
-  #unheld = 0;
-  #coveredUnheld = 0;
+  /** Its connection to libvirt is dead. */
+  #detached = false;
+  readonly #exposure = new Exposure({
+    onUnheld: (reason) => this.#raise('outputUnheld', reason),
+    onCovered: () => this.#raise('covered'),
+  });
 
   constructor(
     private readonly config: PrimaryConfig,
@@ -84,7 +86,8 @@ export class PrimarySession {
       releaseOutput: () => this.#guest?.endHold({ release: true }),
       dropOutput: () => this.#guest?.dropHeld(),
       stopGuest: () => this.#guest?.destroy(),
-      checkpointNow: () => this.#coverExposed(),
+      // Beside the table's queue: a commit may be long in coming.
+      checkpointNow: () => this.#exposure.coverBy(this.#protection?.checkpointNow()),
       sayYield: () => this.#protection?.sayYield('the guest’s QEMU is gone'),
       sayGoodbye: () => this.#sayGoodbye(),
       handOver: () => this.#handOver(),
@@ -182,7 +185,7 @@ export class PrimarySession {
       pauseFailures: this.#pauseFailures,
       sync: this.#meter.memory,
       diskSync: this.#meter.disks,
-      holdTrouble: this.#holdTrouble,
+      holdTrouble: this.#exposure.trouble,
     });
   }
 
@@ -239,8 +242,8 @@ export class PrimarySession {
     await this.#protection.run();
   }
 
-  #attach(): Promise<PrimaryGuest> {
-    return PrimaryGuest.attach(this.config, this.#session, {
+  #guestListener(): GuestListener {
+    return {
       log: this.dependencies.log,
       faults: this.#faults,
       onEnded: (end) => this.#onGuestEnded(end),
@@ -249,8 +252,9 @@ export class PrimarySession {
       onOutputWaits: (openEpoch) => this.#protection?.outputWaits(openEpoch),
       onInboundBegan: () => this.#protection?.inboundBegan(),
       onHoldFills: () => this.#protection?.holdFills(),
-      onHoldTrouble: (tap, trouble) => this.#onHoldTrouble(tap, trouble),
-    });
+      onHoldTrouble: (tap, trouble) => this.#exposure.onTrouble(tap, trouble),
+      onLibvirtLost: (reason) => this.#onLibvirtLost(reason),
+    };
   }
 
   async #connect(guest: PrimaryGuest): Promise<BackupLink> {
@@ -272,30 +276,9 @@ export class PrimarySession {
     });
   }
 
-  #onHoldTrouble(tap: string, { kind, reason }: HoldTrouble): void {
-    this.#holdTrouble = `${tap}: ${kind}: ${reason}`;
-    if (kind !== 'unheld') return;
-    this.#unheld += 1;
-    const because = agentError('AGENT_OUTPUT_UNHELD', `${tap}: ${reason}`);
-    this.#raise('outputUnheld', reasonOf(because));
-  }
-
   #onFirstCommit(): void {
     this.#raise('firstCommit');
-    // It may be older than what left meanwhile.
-    if (this.#unheld > this.#coveredUnheld) this.#raise('outputUnheld');
-  }
-
-  /** What left unheld is covered by the first checkpoint that begins now. */
-  #coverExposed(): void {
-    const unheld = this.#unheld;
-    const covered = (): void => {
-      if (unheld !== this.#unheld) return;
-      this.#coveredUnheld = unheld;
-      this.#raise('covered');
-    };
-    // Beside the table's queue: a commit may be long in coming. That it never came is the attempt's failure.
-    void this.#protection?.checkpointNow().then(covered, () => undefined);
+    this.#exposure.onFirstCommit();
   }
 
   /** Where the disks lie is known on this host also when nothing of us runs. */
@@ -342,7 +325,27 @@ export class PrimarySession {
       this.#guest = undefined;
       await former?.close();
     }
-    this.#guest ??= await this.#attach();
+    this.#guest ??= await PrimaryGuest.attach(this.config, this.#session, this.#guestListener());
+    return this.#guest;
+  }
+
+  /** A new libvirtd knows the guest as the old one did: the guest runs on, held, and is attached to again. */
+  #onLibvirtLost(reason: string): void {
+    this.#detached = true;
+    this.#protection?.fail(agentError('AGENT_LIBVIRT_LOST', reason));
+  }
+
+  /** @throws what attaching meets while libvirt is away */
+  async #attachedGuest(): Promise<PrimaryGuest | undefined> {
+    const former = this.#guest;
+    if (former === undefined || !this.#detached) return former;
+    if (!former.isAlive) {
+      this.#onGuestEnded({ how: 'died', onPurpose: false });
+      return undefined;
+    }
+    const listener = this.#guestListener();
+    this.#guest = await PrimaryGuest.again(former, this.config, this.#session, listener);
+    this.#detached = false;
     return this.#guest;
   }
 
@@ -387,7 +390,8 @@ export class PrimarySession {
       log: this.dependencies.log,
       signal: this.#retry.signal,
       // Its hold would not cover what was plugged in: an operator must unprotect it.
-      guest: () => (this.#machine.state === 'degraded' && !this.#stale ? this.#guest : undefined),
+      guest: async () =>
+        this.#machine.state === 'degraded' && !this.#stale ? this.#attachedGuest() : undefined,
       connect: async (guest) => {
         this.#link = await this.#connect(guest);
         await this.#machine.raiseIfMeaningful('peerReturned');

@@ -11,7 +11,7 @@ export interface Reconnecting {
   log: Log;
   signal: AbortSignal;
   /** The guest to be protected again; undefined when there is nothing to try for any more. */
-  guest: () => PrimaryGuest | undefined;
+  guest: () => Promise<PrimaryGuest | undefined>;
   connect: (guest: PrimaryGuest) => Promise<void>;
 }
 
@@ -20,7 +20,7 @@ export async function reconnect({ log, signal, guest, connect }: Reconnecting): 
   let delayMs = RECONNECT_DELAY_MS_MIN;
   while (!signal.aborted) {
     try {
-      const now = guest();
+      const now = await guest();
       if (now === undefined) return;
       await requireAlive(now);
       return await connect(now);

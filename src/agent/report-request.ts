@@ -4,6 +4,7 @@ import {
   decodeMessage,
   type Message,
   PROTOCOL_VERSIONS,
+  type StandbyNeeds,
 } from '../wire/messages.js';
 import type { PeerTrust } from '../wire/trust.js';
 import { askAgent } from './peer-agent.js';
@@ -14,9 +15,10 @@ export async function askReport(
   domain: string,
   disks: readonly CarriedDisk[],
   trust: PeerTrust,
+  needs?: StandbyNeeds,
 ): Promise<Message<'reported'>> {
   const versions = [...PROTOCOL_VERSIONS];
-  const question = { purpose: 'report' as const, versions, domain, disks: [...disks] };
+  const question = { purpose: 'report' as const, versions, domain, disks: [...disks], needs };
   const frame = await askAgent({ agent, trust }, 'report', question, 0);
   return decodeMessage('reported', frame.payload);
 }

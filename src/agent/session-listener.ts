@@ -84,7 +84,9 @@ async function letIn(
     code: refusal.code,
     error: refusal.message,
   });
-  await refuse(channel, reasonOf(refusal), 0);
+  // Of a stranger not even the HELLO is read.
+  await channel.sendMessage('refuse', 'refuse', reasonOf(refusal), { term: 0 });
+  await channel.untilPeerHangsUp(HELLO_TIMEOUT_MS);
 }
 
 async function greet(channel: FrameChannel, handler: HelloHandler, log: Log): Promise<void> {

@@ -29,8 +29,12 @@ export const checkCommand = defineCommand({
         printLine(`  ${pc.red('✗')} ${code}  ${message}`);
         printLine(`    ${pc.dim(remedy)}`);
       }
-      for (const { code, message } of report.warnings) {
+      for (const { code, message, remedy } of report.warnings) {
         printLine(`  ${pc.yellow('!')} ${code}  ${message}`);
+        printLine(`    ${pc.dim(remedy)}`);
+      }
+      for (const { what, detail } of report.found) {
+        printLine(`  ${pc.green('✓')} ${what}: ${detail}`);
       }
     }
     return report.protectable ? EXIT.ok : EXIT.refused;

@@ -1,4 +1,5 @@
 import { AGENT_PORT_DEFAULT } from '../agent/limits.js';
+import { CONFIG_FILE_DEFAULT } from '../config/config-file.js';
 import { defineCommand } from './command.js';
 import { EXIT } from './exit-codes.js';
 import { hostConfig, withConfigOption } from './host-options.js';
@@ -30,7 +31,11 @@ export const hostInitCommand = defineCommand({
     const { initCluster } = await import('../cluster/init.js');
     const config = await hostConfig(options);
     const { name, address: addresses, agentPort: port, json } = options;
-    const host = await initCluster(config, { name, addresses, port });
+    const host = await initCluster(
+      config,
+      { name, addresses, port },
+      options.config ?? CONFIG_FILE_DEFAULT,
+    );
     if (json) printJson(host);
     else {
       printLine(`${pc.green('✓')} ${host.name} is the first host, at ${host.addresses.join(', ')}`);

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
+import { AGENT_PORT_DEFAULT } from '../agent/limits.js';
 import {
   CONFIG_FILE_DEFAULT,
   type Config,
@@ -15,9 +16,9 @@ import { messageOf } from '../errors.js';
 import { issueCertificate } from '../pki/authority.js';
 import { ClusterTrust } from '../pki/cluster-trust.js';
 import { pkiFiles } from '../pki/files.js';
-import { askAgent } from './ask-agent.js';
 import { clusterError } from './errors.js';
 import { checkedHost, hostsOf, ownName, readAuthority, withHost, writeHosts } from './files.js';
+import { greetAgent } from './greet-agent.js';
 import { AGENT_ANSWER_RETRY_MS, AGENT_ANSWER_TIMEOUT_MS } from './limits.js';
 import { type HostFacts, judgeProbe, PROBE_SCRIPT } from './requirements.js';
 import { quoted, type SshConnection } from './ssh.js';
@@ -96,7 +97,8 @@ async function probe(
 async function writeConfigIfAbsent(ssh: SshConnection, { name, port }: ClusterHost): Promise<void> {
   const { exitCode } = await ssh.run(`test -e ${quoted(CONFIG_FILE_DEFAULT)}`);
   if (exitCode === 0) return;
-  await ssh.writeFile(CONFIG_FILE_DEFAULT, stringify({ host: name, listen: `0.0.0.0:${port}` }));
+  const listen = port === AGENT_PORT_DEFAULT ? {} : { listen: `0.0.0.0:${port}` };
+  await ssh.writeFile(CONFIG_FILE_DEFAULT, stringify({ host: name, ...listen }));
 }
 
 /** An agent that runs goes on: it reads new certificates and lists by itself. */
@@ -128,7 +130,7 @@ async function waitForAgent(config: Config, { name, addresses, port }: ClusterHo
   const deadlineMs = performance.now() + AGENT_ANSWER_TIMEOUT_MS;
   for (;;) {
     try {
-      await askAgent({ host: addresses[0] ?? name, port }, trust);
+      await greetAgent({ host: addresses[0] ?? name, port }, trust);
       return;
     } catch (error) {
       if (performance.now() > deadlineMs) {

@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { UnderstudyError } from '../errors.js';
 import { issueCertificate } from '../pki/authority.js';
+import { covers } from '../pki/covers.js';
 import { expiryOf, HostCredentials } from '../pki/credentials.js';
 import { pkiFiles } from '../pki/files.js';
 import { EXPIRY_WARNING_DAYS } from '../pki/limits.js';
@@ -46,11 +47,7 @@ async function presentExpiry(
     const soon = expires.getTime() - Date.now() < EXPIRY_WARNING_DAYS * DAY_MS;
     if (credentials.ca !== ca || soon) return undefined;
     const certificate = new X509Certificate(credentials.certificate);
-    const covered = [name, ...addresses].every(
-      (word) =>
-        certificate.checkIP(word) !== undefined ||
-        certificate.checkHost(word, { subject: 'never' }) !== undefined,
-    );
+    const covered = [name, ...addresses].every((word) => covers(certificate, word));
     return covered ? expires : undefined;
   } catch (error) {
     if (error instanceof UnderstudyError) return undefined;

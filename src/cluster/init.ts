@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { stringify } from 'yaml';
-import { CONFIG_FILE_DEFAULT, type Config } from '../config/config-file.js';
+import { AGENT_PORT_DEFAULT } from '../agent/limits.js';
+import type { Config } from '../config/config-file.js';
 import type { ClusterHost } from '../config/hosts-file.js';
 import { writeDurable } from '../durable-file.js';
 import { issueCertificate, makeAuthority } from '../pki/authority.js';
@@ -18,7 +19,11 @@ export interface InitRequest {
 }
 
 /** Changes nothing when it throws. @throws PKI_EXISTS, HOST_ADDRESS_NEEDED, HOST_NAME_INVALID, HOST_EXISTS */
-export async function initCluster(config: Config, request: InitRequest): Promise<ClusterHost> {
+export async function initCluster(
+  config: Config,
+  request: InitRequest,
+  configFile: string,
+): Promise<ClusterHost> {
   const files = pkiFiles(config.pki);
   for (const path of [files.ca, files.caKey, files.certificate, files.key]) {
     if (existsSync(path)) throw pkiError('PKI_EXISTS', `there is ${path}`);
@@ -31,8 +36,9 @@ export async function initCluster(config: Config, request: InitRequest): Promise
   await writeDurable(files.caKey, authority.key);
   await writeCertificate(files, authority, await issueCertificate(authority, host));
   await writeHosts(config, hosts);
-  if (!existsSync(CONFIG_FILE_DEFAULT)) {
-    await writeDurable(CONFIG_FILE_DEFAULT, stringify({ host: name }));
+  if (!existsSync(configFile)) {
+    const listen = port === AGENT_PORT_DEFAULT ? {} : { listen: `0.0.0.0:${port}` };
+    await writeDurable(configFile, stringify({ host: name, ...listen }));
   }
   return host;
 }

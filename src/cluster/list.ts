@@ -3,8 +3,8 @@ import type { Config } from '../config/config-file.js';
 import { UnderstudyError } from '../errors.js';
 import { ClusterTrust } from '../pki/cluster-trust.js';
 import { expiryOf } from '../pki/credentials.js';
-import { askAgent } from './ask-agent.js';
 import { hostsOf, ownName } from './files.js';
+import { greetAgent } from './greet-agent.js';
 
 export interface ListedHost {
   name: string;
@@ -42,7 +42,7 @@ async function silenceOf(
   trust: ClusterTrust,
 ): Promise<ListedHost['reason'] | undefined> {
   try {
-    await askAgent(agent, trust);
+    await greetAgent(agent, trust);
     return undefined;
   } catch (error) {
     if (!(error instanceof UnderstudyError)) throw error;

@@ -1,5 +1,6 @@
 /** Every catalogue of codes in the program, in the order in which docs/errors.md lists them. */
 import { agentErrors } from '../agent/errors.js';
+import { chaosErrors } from '../chaos/errors.js';
 import { cliErrors } from '../cli/errors.js';
 import { clusterErrors } from '../cluster/errors.js';
 import { configErrors } from '../config/errors.js';
@@ -103,5 +104,11 @@ export const ERROR_AREAS: readonly ErrorArea[] = [
     title: 'Laboratory',
     about: 'Two hosts on one machine: `understudy lab`, the demo and the tests.',
     catalogue: labErrors,
+  },
+  {
+    title: 'Chaos script',
+    about:
+      '`understudy-chaos`: faults put into a pair of hosts on purpose; see [chaos.md](chaos.md).',
+    catalogue: chaosErrors,
   },
 ];

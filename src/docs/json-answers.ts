@@ -41,6 +41,7 @@ const report: FullReport = {
     },
   ],
   warnings: [],
+  found: [{ what: 'interface net0', detail: 'tap vnet0 on bridge br0' }],
 };
 
 const event: EventRecord = {

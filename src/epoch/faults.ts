@@ -5,6 +5,8 @@
 export const FAULTS = {
   'hold-open': 'Output passes unheld while the domain is said to be protected.',
   'release-early': 'The output of an epoch is released when it closes, before its commit.',
+  'release-when-shipped':
+    'The output of an epoch is released when it is handed to the socket, before its commit.',
   'drop-range': 'One dirty range of every tenth checkpoint is not shipped.',
   'shift-barrier': 'Disk writes are shipped as those of the next epoch.',
 } as const;

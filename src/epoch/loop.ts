@@ -208,6 +208,7 @@ export class EpochLoop {
     const resumedAtMs = performance.now();
     const { shippedAtMs, committed } = await this.#ship(epoch, totals, hasher, paused);
     const sentAtMs = performance.now();
+    if (this.options.faults.has('release-when-shipped')) await release(committedEpoch(epoch));
     await committed;
     this.#committedState = paused.deviceState;
     const committedAtMs = performance.now();

@@ -182,6 +182,12 @@ export interface Note {
   remedy: string;
 }
 
+/** A part of the domain or of this host that is as it must be. */
+export interface Finding {
+  what: string;
+  detail: string;
+}
+
 /** Every reason against, and everything to know, at once. */
 export interface Verdict {
   refusals: Refusal[];

@@ -1,7 +1,7 @@
 /** `understudy check`: asks libvirt, QEMU and this host, and lets preflight.ts judge. Nothing is changed. */
 import { messageOf, UnderstudyError } from '../errors.js';
 import { native } from '../native.js';
-import { type Note, note, type Refusal, refusal } from './check-codes.js';
+import { type Finding, type Note, note, type Refusal, refusal } from './check-codes.js';
 import type { ProtectedDomain } from './domain.js';
 import { readDomainXml } from './domain-xml.js';
 import { hasProcess } from './inspect.js';
@@ -9,7 +9,7 @@ import { leftoverMirrors } from './leftover-jobs.js';
 import { INSPECT_TIMEOUT_MS } from './limits.js';
 import { isMirrorOf } from './mirror-state.js';
 import { readReply } from './monitor.js';
-import { judgeDefinition, judgeRuntime, type RuntimeFacts } from './preflight.js';
+import { judgeDefinition, judgeRuntime, type RuntimeFacts, soundParts } from './preflight.js';
 import { balloonReply, capabilitiesReply, jobsReply, migrateReply } from './qmp-replies.js';
 import { ramMap } from './ram-map.js';
 
@@ -19,6 +19,8 @@ export interface CheckReport {
   /** Every reason against it, not only the first. */
   refusals: Refusal[];
   warnings: Note[];
+  /** What is as it must be. */
+  found: Finding[];
 }
 
 /** Block copies to sockets below `runDir` are our own. @throws only when libvirt itself cannot be asked */
@@ -26,10 +28,20 @@ export async function checkDomain(domain: ProtectedDomain, runDir?: string): Pro
   const state = await domain.state();
   const definition = readDomainXml(await domain.liveXml());
   const ours = runDir === undefined ? [] : leftoverMirrors(definition.disks, runDir);
-  const verdicts = [{ refusals: await judgeHost(), notes: [] as Note[] }];
+  const host = await judgeHost();
+  const verdicts = [{ refusals: host, notes: [] as Note[] }];
+  const found = soundParts(definition);
+  if (host.length === 0) {
+    found.push({ what: 'kernel', detail: 'writes to guest memory can be tracked' });
+  }
   const fromXml = judgeDefinition(definition);
   if (hasProcess(state)) {
-    verdicts.push(fromXml, judgeRuntime(definition, await runtimeFacts(domain, ours)));
+    const runtime = judgeRuntime(definition, await runtimeFacts(domain, ours));
+    verdicts.push(fromXml, runtime);
+    if (runtime.refusals.length === 0) {
+      const detail = 'can be migrated; no job, snapshot or migration is under way';
+      found.push({ what: 'QEMU', detail });
+    }
   } else {
     // Taps and expanded CPU models exist only while running: those refusals would be false.
     const onlyLive = new Set(['CHECK_NIC_NOT_ON_BRIDGE', 'CHECK_CPU_NOT_NAMED']);
@@ -41,7 +53,7 @@ export async function checkDomain(domain: ProtectedDomain, runDir?: string): Pro
   const warnings = verdicts.flatMap((verdict) => verdict.notes);
   if (state === 'paused')
     warnings.push(note('CHECK_NOTE_GUEST_PAUSED', `${domain.name} is paused`));
-  return { domain: domain.name, protectable: refusals.length === 0, refusals, warnings };
+  return { domain: domain.name, protectable: refusals.length === 0, refusals, warnings, found };
 }
 
 /** What speaks against this host, whatever the domain. */

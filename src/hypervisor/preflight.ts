@@ -5,8 +5,15 @@
  * vhost-net is allowed: the host kernel writes guest memory through QEMU's own address space,
  * which the tracking sees, and it is stopped with the vCPUs.
  */
-import { note, type Refusal, type RefusalCode, refusal, type Verdict } from './check-codes.js';
-import { judgeDisks } from './disk-preflight.js';
+import {
+  type Finding,
+  note,
+  type Refusal,
+  type RefusalCode,
+  refusal,
+  type Verdict,
+} from './check-codes.js';
+import { isMirrored, judgeDisks } from './disk-preflight.js';
 import type { DomainDefinition, Nic, OtherDevice } from './domain-xml.js';
 
 /** What only a running QEMU knows. */
@@ -39,6 +46,27 @@ export function judgeDefinition(domain: DomainDefinition): Verdict {
     ],
     notes: [...disks.notes, ...devices.flatMap((verdict) => verdict.notes)],
   };
+}
+
+/** What of the definition is as it must be, by the same judgement, part by part. */
+export function soundParts(domain: DomainDefinition): Finding[] {
+  const { machine, vcpus, cpu, memoryBytes, disks, nics } = domain;
+  const found: Finding[] = [];
+  if (judgeMachine(domain).length === 0) {
+    const mib = Math.round(memoryBytes / 1024 ** 2);
+    const detail = `${machine}, ${vcpus} vCPU, CPU ${cpu.mode}, ${mib} MiB`;
+    found.push({ what: 'machine', detail });
+  }
+  for (const disk of disks.filter((one) => judgeDisks([one]).refusals.length === 0)) {
+    const { name, format, path = 'no medium' } = disk;
+    const detail = isMirrored(disk) ? `${format}, ${path}` : `${path}, read-only: not mirrored`;
+    found.push({ what: `${disk.device} ${name}`, detail });
+  }
+  for (const nic of nics.filter((one) => judgeNic(one).length === 0)) {
+    const detail = `tap ${nic.tap} on bridge ${nic.bridge}`;
+    found.push({ what: `interface ${nic.name}`, detail });
+  }
+  return found;
 }
 
 /** Judges what QEMU says. */

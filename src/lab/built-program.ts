@@ -4,6 +4,6 @@ import { fileURLToPath } from 'node:url';
 /** `relative` is the compiled file beside the caller, `callerUrl` its import.meta.url. */
 export function builtProgram(relative: string, callerUrl: string): string {
   const url = new URL(relative, callerUrl);
-  url.pathname = url.pathname.replace(/\/src\/(lab\/.*)$/, '/dist/$1');
+  url.pathname = url.pathname.replace(/\/src\/((?:lab|chaos)\/.*)$/, '/dist/$1');
   return fileURLToPath(url);
 }

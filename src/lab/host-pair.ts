@@ -15,7 +15,7 @@ import { UnderstudyError } from '../errors.js';
 import { labError } from './errors.js';
 import { writeHostFiles } from './host-files.js';
 import type { Lab } from './lab.js';
-import { HOST_ADDRESSES, type HostName } from './layout.js';
+import { HOST_ADDRESSES, HOST_NAMES, type HostName } from './layout.js';
 import { AGENT_POLL_MS, AGENT_READY_TIMEOUT_MS, PROTECT_TIMEOUT_MS } from './limits.js';
 
 const AGENT_PROGRAM = fileURLToPath(new URL('../../bin/understudyd', import.meta.url));
@@ -30,21 +30,43 @@ export class LabAgent {
 }
 
 export interface HostPairOptions {
+  /** An agent that ends while its host is up is started again, as an init does (default false). */
+  respawnAgents?: boolean;
   /** Whether the replication link is encrypted (default true). */
   encrypt?: boolean;
 }
 
 export class HostPair {
+  /** Hosts whose agents are not to be started again. */
+  readonly #down = new Set<HostName>();
+
   private constructor(
     readonly lab: Lab,
     private readonly agents: Record<HostName, LabAgent>,
-  ) {}
+    private readonly respawnAgents: boolean,
+  ) {
+    for (const agent of Object.values(agents)) this.#respawn(agent);
+  }
 
   /** Starts both agents and waits until they answer. @throws LAB_AGENT_NOT_READY */
-  static async start(lab: Lab, { encrypt = true }: HostPairOptions = {}): Promise<HostPair> {
+  static async start(
+    lab: Lab,
+    { encrypt = true, respawnAgents = false }: HostPairOptions = {},
+  ): Promise<HostPair> {
     await writeHostFiles(lab, { encrypt });
     const [a, b] = await Promise.all([startAgent(lab, 'a'), startAgent(lab, 'b')]);
-    return new HostPair(lab, { a, b });
+    return new HostPair(lab, { a, b }, respawnAgents);
+  }
+
+  /** No agent is started again from now on. */
+  close(): void {
+    for (const name of HOST_NAMES) this.#down.add(name);
+  }
+
+  /** The host loses power; its agent is started again only by `bootHost`. */
+  async crashHost(name: HostName): Promise<void> {
+    this.#down.add(name);
+    await this.lab.killHost(name);
   }
 
   agent(name: HostName): LabAgent {
@@ -59,7 +81,10 @@ export class HostPair {
 
   /** On a host that has none. @throws LAB_AGENT_NOT_READY */
   async startAgent(name: HostName): Promise<void> {
-    this.agents[name] = await startAgent(this.lab, name);
+    const agent = await startAgent(this.lab, name);
+    this.#down.delete(name);
+    this.agents[name] = agent;
+    this.#respawn(agent);
   }
 
   /** Its agent dies (SIGKILL); `meanwhile` happens; another one starts. @throws LAB_AGENT_NOT_READY */
@@ -116,6 +141,17 @@ export class HostPair {
       }
       await delay(AGENT_POLL_MS);
     }
+  }
+
+  #respawn({ name, process: agent }: LabAgent): void {
+    if (!this.respawnAgents) return;
+    agent.once('exit', () => {
+      if (this.#down.has(name) || this.agents[name].process !== agent) return;
+      this.startAgent(name).catch((error: unknown) => {
+        // Its host fell meanwhile, or the laboratory went down.
+        if (!this.#down.has(name)) process.emitWarning(`agent of host ${name}: ${String(error)}`);
+      });
+    });
   }
 }
 

@@ -22,7 +22,7 @@ import {
   runDirectory,
   stateFile,
 } from './layout.js';
-import { createMounts, MOUNT_SOURCE, startLibvirtd } from './libvirtd.js';
+import { createMounts, type HostFileSystem, MOUNT_SOURCE, startLibvirtd } from './libvirtd.js';
 import { GUESTS_MAX } from './limits.js';
 import { createNetwork, LINKS, type Link, setLinks } from './network.js';
 import { Host, Place } from './place.js';
@@ -42,6 +42,8 @@ export interface LabOptions {
   prefix?: string;
   /** Tear down on SIGINT, SIGTERM and SIGHUP, then end by that signal (default true). */
   tearDownOnSignal?: boolean;
+  /** Directories of both hosts that are file systems of their own with a bound, outer ones first; default none. */
+  fileSystems?: readonly HostFileSystem[];
 }
 
 export interface HostDeath {
@@ -80,7 +82,7 @@ export class Lab {
     const lab = new Lab(await freshState(prefix));
     if (options.tearDownOnSignal !== false) lab.#signals = new SignalWatch(() => tearDown(prefix));
     try {
-      await lab.#start();
+      await lab.#start(options.fileSystems ?? []);
     } catch (error) {
       await lab.down();
       throw error;
@@ -164,7 +166,7 @@ export class Lab {
     await tearDown(this.prefix);
   }
 
-  async #start(): Promise<void> {
+  async #start(fileSystems: readonly HostFileSystem[]): Promise<void> {
     const directory = runDirectory(this.prefix);
     await mkdir(directory, { recursive: true });
     // tmpfs because libvirt rewrites its records at every state change; private because a kept
@@ -174,7 +176,7 @@ export class Lab {
     await Promise.all([writeState(this.#state), createNetwork(this.prefix), guestImage()]);
     await Promise.all(
       HOST_NAMES.map(async (name) => {
-        await createMounts(this.prefix, name);
+        await createMounts(this.prefix, name, fileSystems);
         await startLibvirtd(this.#hosts[name]);
       }),
     );

@@ -40,6 +40,12 @@ import { platformKey } from './platform.js';
 /** Marks our file systems in every mount table, so that one laboratory can drop another's copies. */
 export const MOUNT_SOURCE = 'understudy-lab';
 
+/** In memory, as all of the laboratory is; `path` lies at or below a private directory. */
+export interface HostFileSystem {
+  path: string;
+  mib: number;
+}
+
 const HOOK = fileURLToPath(
   new URL('../../deploy/libvirt/hooks/qemu.d/understudy', import.meta.url),
 );
@@ -54,7 +60,11 @@ const keptCapabilities = async () =>
  * Makes the host's mount namespace, kept by a bind mount: it needs no process to live on.
  * The state directory must be mounted and the host's network namespace must exist.
  */
-export async function createMounts(prefix: string, host: HostName): Promise<void> {
+export async function createMounts(
+  prefix: string,
+  host: HostName,
+  fileSystems: readonly HostFileSystem[] = [],
+): Promise<void> {
   const directory = hostDirectory(prefix, host);
   const inside = PRIVATE_DIRECTORIES.map((path) => `${directory}${path}`);
   await Promise.all(
@@ -62,6 +72,11 @@ export async function createMounts(prefix: string, host: HostName): Promise<void
       mkdir(path, { recursive: true }),
     ),
   );
+  for (const { path, mib } of fileSystems) {
+    await mkdir(`${directory}${path}`, { recursive: true });
+    const bound = `mode=0755,size=${mib}m`;
+    await runCommand('mount', ['-t', 'tmpfs', '-o', bound, MOUNT_SOURCE, `${directory}${path}`]);
+  }
   const target = mountNamespacePath(prefix, host);
   await writeFile(target, '');
   // `slave`: what is unmounted outside later goes away inside too, and nothing comes out.
@@ -79,11 +94,11 @@ export async function createMounts(prefix: string, host: HostName): Promise<void
 function mountScript(prefix: string, directory: string): string {
   return [
     // Copies of other laboratories' mounts would live as long as this namespace.
-    `awk '$1 == "${MOUNT_SOURCE}" && $2 != "${runDirectory(prefix)}" { print $2 }' /proc/mounts |` +
+    `awk '$1 == "${MOUNT_SOURCE}" && index($2 "/", "${runDirectory(prefix)}/") != 1 { print $2 }' /proc/mounts |` +
       ' while read -r other; do umount -l "$other"; done',
     // sysfs shows the network namespace of whoever mounts it; libvirt reads bridges there.
     'mount -t sysfs sysfs /sys',
-    ...PRIVATE_DIRECTORIES.map((path) => `mount --bind '${directory}${path}' '${path}'`),
+    ...PRIVATE_DIRECTORIES.map((path) => `mount --rbind '${directory}${path}' '${path}'`),
   ].join('\n');
 }
 
@@ -105,6 +120,11 @@ export async function startLibvirtd(host: Host): Promise<void> {
   }
   await startAndAnswer(host);
   if (!known) await keepCapabilities(capabilities, kept);
+}
+
+/** A libvirtd that died alone is started again; it finds the guests that it left. @throws LAB_LIBVIRTD_FAILED */
+export function restartLibvirtd(host: Host): Promise<void> {
+  return startAndAnswer(host);
 }
 
 /** As on a real host: what keeps libvirt from starting a copy that the other host may run. */

@@ -14,7 +14,7 @@ import { guestImage } from './guest-image.js';
 import type { Lab } from './lab.js';
 import { HOST_NAMES, netnsPath } from './layout.js';
 import { LISTENER_TIMEOUT_MS } from './limits.js';
-import { StampLog, stampSchema } from './stamp-log.js';
+import { type Stamp, StampLog, stampSchema } from './stamp-log.js';
 
 const settledSchema = z.object({
   settled: z.int(),
@@ -31,22 +31,29 @@ const lineSchema = z.union([stampSchema, settledSchema]);
 
 type Program = ChildProcessByStdio<Writable, Readable, null>;
 
+/** Takes every stamp that is heard, in order; what it throws ends the listener. */
+export interface StampSink {
+  receive(stamp: Stamp): void;
+}
+
 export class Listener {
   readonly log = new StampLog();
   readonly #program: Program;
+  readonly #sink: StampSink;
   readonly #waiting = new Map<number, (settled: Settled) => void>();
   #asked = 0;
   #failure: Error | undefined;
 
-  private constructor(program: Program) {
+  private constructor(program: Program, sink?: StampSink) {
     this.#program = program;
+    this.#sink = sink ?? this.log;
     createInterface({ input: program.stdout }).on('line', (line) => this.#take(line));
     // Its end is seen by who asks next; nothing to write to it is lost then.
     program.stdin.on('error', () => undefined);
   }
 
-  /** Hears everything from the moment this resolves. @throws LAB_LISTENER_FAILED */
-  static async start(lab: Lab): Promise<Listener> {
+  /** Hears everything from the moment this resolves; `sink` gets it in place of `log`. @throws LAB_LISTENER_FAILED */
+  static async start(lab: Lab, sink?: StampSink): Promise<Listener> {
     const { initrd } = await guestImage();
     const sources = HOST_NAMES.flatMap((host) => [
       ...['--outside', `${host}=to-${host}`],
@@ -54,12 +61,12 @@ export class Listener {
     ]);
     const stdio = ['pipe', 'pipe', 'inherit'] as const;
     const path = `${dirname(initrd)}/listener`;
-    return Listener.of(lab.client.spawn(path, sources, { stdio: [...stdio] }) as Program);
+    return Listener.of(lab.client.spawn(path, sources, { stdio: [...stdio] }) as Program, sink);
   }
 
   /** The program was just started by the caller. @throws LAB_LISTENER_FAILED */
-  static async of(program: Program): Promise<Listener> {
-    const listener = new Listener(program);
+  static async of(program: Program, sink?: StampSink): Promise<Listener> {
+    const listener = new Listener(program, sink);
     await listener.settle();
     return listener;
   }
@@ -111,7 +118,7 @@ export class Listener {
     try {
       const said = lineSchema.parse(JSON.parse(line));
       if ('settled' in said) this.#waiting.get(said.settled)?.(said);
-      else this.log.receive(said);
+      else this.#sink.receive(said);
     } catch (cause) {
       this.#failure = failed(`"${line}"`, cause);
       this.#program.kill('SIGKILL');

@@ -4,11 +4,11 @@
  * pair set up by hand, called by address) the CA alone decides.
  */
 import type { X509Certificate } from 'node:crypto';
-import { isIP } from 'node:net';
 import { type ClusterHost, findHost } from '../config/hosts-file.js';
 import { HostsFile } from '../config/read-config.js';
 import { wireError } from '../wire/errors.js';
 import type { Credentials, PeerTrust } from '../wire/trust.js';
+import { covers } from './covers.js';
 import { HostCredentials } from './credentials.js';
 import { pkiFiles } from './files.js';
 
@@ -45,13 +45,13 @@ export function identifyHost(
   calling?: string,
 ): string {
   const shown = certificate.subjectAltName ?? certificate.subject;
-  const member = hosts?.find(({ name }) => isFor(certificate, name));
+  const member = hosts?.find(({ name }) => covers(certificate, name));
   if (hosts !== undefined && member === undefined) {
     throw wireError('WIRE_UNKNOWN_HOST', `no host in hosts.yaml has a certificate for ${shown}`);
   }
   if (calling !== undefined) {
     const expected = hosts === undefined ? undefined : findHost(hosts, calling);
-    const right = expected === undefined ? isFor(certificate, calling) : expected === member;
+    const right = expected === undefined ? covers(certificate, calling) : expected === member;
     if (!right) {
       const wanted = expected === undefined ? '' : ` (${expected.name})`;
       const message = `called ${calling}${wanted}, and the answer came with a certificate for ${shown}`;
@@ -59,12 +59,6 @@ export function identifyHost(
     }
   }
   return member?.name ?? commonName(certificate);
-}
-
-function isFor(certificate: X509Certificate, called: string): boolean {
-  if (isIP(called) !== 0) return certificate.checkIP(called) !== undefined;
-  const options = { subject: 'never', wildcards: false } as const;
-  return certificate.checkHost(called, options) !== undefined;
 }
 
 function commonName({ subject }: X509Certificate): string {

@@ -31,6 +31,7 @@ export class FrameChannel {
   #busy = false;
   #closed = false;
   #listening = true;
+  #discards = false;
   #closeReason: Error | undefined;
 
   #allocate: (bytes: number) => Buffer = Buffer.allocUnsafe;
@@ -156,6 +157,23 @@ export class FrameChannel {
     this.#socket.resume();
   }
 
+  /**
+   * Gives the peer time to read what was sent: what it says is thrown away until it hangs up, at most for
+   * `timeoutMs`. Hanging up on what it says would take from it what it has not read yet (a TCP reset).
+   */
+  untilPeerHangsUp(timeoutMs: number): Promise<void> {
+    this.#discards = true;
+    if (this.#closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.destroy(), timeoutMs);
+      this.#socket.once('close', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      this.#socket.resume();
+    });
+  }
+
   /** Ends the connection at once. */
   destroy(reason?: Error): void {
     this.#closeReason ??= reason;
@@ -200,6 +218,7 @@ export class FrameChannel {
 
   /** What came is put into the parser by `take`; the frames that it completes are delivered. */
   #take(take: () => void): void {
+    if (this.#discards) return;
     try {
       take();
     } catch (error) {

@@ -69,6 +69,16 @@ export const carriedDiskSchema = z.object({
   bytes: z.number().int().positive(),
 });
 
+/** What a host must have to be the backup of a domain. */
+const standbyNeeds = z.object({
+  memoryBytes: nonNegative,
+  qemuVersion: z.string().max(40),
+  /** Files that QEMU opens there under the same path. */
+  files: z.array(z.string().min(1).max(4_096)).max(64),
+  bridges: z.array(z.string().regex(/^[^/\s]{1,15}$/)).max(64),
+});
+export type StandbyNeeds = z.infer<typeof standbyNeeds>;
+
 const carriedDisks = z.array(carriedDiskSchema).max(DISKS_MAX);
 
 /** Which epoch disks hold. Epochs of two sessions cannot be compared. */
@@ -172,6 +182,8 @@ export const messageSchemas = {
     versions: z.array(nonNegative).max(32),
     domain: z.string().min(1).max(255),
     disks: carriedDisks,
+    /** What its standby would need there; an older agent does not ask. */
+    needs: standbyNeeds.optional(),
   }),
   reported: z.object({
     term: nonNegative,

@@ -9,6 +9,8 @@ import type { Host } from '../../src/lab/place.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
+export const INIT_SCRIPT = `${ROOT}deploy/init.d/understudyd`;
+
 /** Places that a start of the agent would change on the machine itself. */
 const OWN_DIRECTORIES = [
   '/etc/init.d',

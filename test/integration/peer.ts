@@ -1,9 +1,13 @@
 /** A peer with bad manners, run inside a laboratory host (wire-peer.mjs). */
 import { fileURLToPath } from 'node:url';
+import { settingsOf } from '../../src/agent/domain-record.js';
+import { AGENT_PORT_DEFAULT } from '../../src/agent/limits.js';
+import { protectRequestSchema } from '../../src/agent/protect-request.js';
 import { openHypervisor } from '../../src/hypervisor/connection.js';
 import { describeDomain } from '../../src/hypervisor/description.js';
 import { identityOf } from '../../src/hypervisor/identity.js';
 import type { Lab } from '../../src/lab/lab.js';
+import { HOST_ADDRESSES } from '../../src/lab/layout.js';
 import type { Host } from '../../src/lab/place.js';
 import type { GuestRecord } from '../../src/lab/state.js';
 import { type Message, PROTOCOL_VERSIONS } from '../../src/wire/messages.js';
@@ -33,6 +37,20 @@ export interface PeerManners {
   pki?: string | null;
 }
 
+/** What a right primary would ask an agent, to protect the domain with every default. */
+export function prepareMessage(domain: string): Message<'prepare'> {
+  const backup = { host: HOST_ADDRESSES.b.repl, port: AGENT_PORT_DEFAULT };
+  const request = protectRequestSchema.parse({ domain, backup, recovery: 'manual' });
+  return {
+    purpose: 'prepare',
+    versions: [...PROTOCOL_VERSIONS],
+    domain,
+    settings: settingsOf(request),
+    agentPort: AGENT_PORT_DEFAULT,
+    backupAddresses: [backup.host],
+  };
+}
+
 export class Peer {
   constructor(
     private readonly from: Host,
@@ -59,8 +77,8 @@ export class Peer {
 
   /** Asks the agent for a backup session: its port, and the token for it. */
   async prepare(agentPort: number, domain: string): Promise<Message<'prepared'>> {
-    const hello = { purpose: 'prepare', versions: [...PROTOCOL_VERSIONS], domain };
-    const [reply] = await this.talk(agentPort, [Peer.message('hello', hello)], 15_000);
+    const hello = Peer.message('hello', prepareMessage(domain));
+    const [reply] = await this.talk(agentPort, [hello], 15_000);
     if (reply?.type !== 'welcome') throw new Error(`prepare: ${JSON.stringify(reply)}`);
     return JSON.parse(reply.text ?? '') as Message<'prepared'>;
   }

@@ -20,7 +20,7 @@ import {
 import { pkiFiles } from '../../src/pki/files.js';
 import { PROTOCOL_VERSIONS } from '../../src/wire/messages.js';
 import { eventually, killQemu, labPrefix, waitTakeover } from './lab-steps.js';
-import { Peer, type PeerManners, type PeerReply } from './peer.js';
+import { Peer, type PeerManners, type PeerReply, prepareMessage } from './peer.js';
 
 const PREFIX = labPrefix('pt');
 const DAY_MS = 86_400_000;
@@ -81,11 +81,7 @@ describe('of two hosts', () => {
   });
   afterAll(() => Lab.tearDown(PREFIX));
 
-  const hello = Peer.message('hello', {
-    purpose: 'prepare',
-    versions: [...PROTOCOL_VERSIONS],
-    domain: 'web1',
-  });
+  const hello = Peer.message('hello', prepareMessage('web1'));
   const ask = (manners: PeerManners): Promise<PeerReply[]> =>
     new Peer(lab.host('a'), B, manners).talk(AGENT_PORT_DEFAULT, [hello]);
 

@@ -7,9 +7,8 @@ import { HostPair } from '../../src/lab/host-pair.js';
 import { Lab } from '../../src/lab/lab.js';
 import { HOST_ADDRESSES } from '../../src/lab/layout.js';
 import type { GuestRecord } from '../../src/lab/state.js';
-import { PROTOCOL_VERSIONS } from '../../src/wire/messages.js';
 import { eventually, labPrefix } from './lab-steps.js';
-import { Peer } from './peer.js';
+import { Peer, prepareMessage } from './peer.js';
 
 const PREFIX = labPrefix('re');
 const BIN = fileURLToPath(new URL('../../bin/', import.meta.url));
@@ -101,7 +100,7 @@ describe('refusals', () => {
 
   describe('of a peer', () => {
     const host = HOST_ADDRESSES.b.repl;
-    const prepare = { purpose: 'prepare', versions: [...PROTOCOL_VERSIONS], domain: 'plain' };
+    const prepare = prepareMessage('plain');
     let peer: Peer;
     beforeAll(() => {
       peer = new Peer(lab.host('a'), host);

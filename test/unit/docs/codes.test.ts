@@ -4,7 +4,7 @@ import { ERROR_AREAS } from '../../../src/docs/error-areas.js';
 import { filesBelow, readText } from './source-tree.js';
 
 const PREFIXES =
-  'HYP|CHECK|HOLD|LAB|WIRE|EPOCH|AGENT|FAILOVER|TERM|CLI|LIBVIRT|DISK|PKI|CONFIG|HOST';
+  'HYP|CHECK|HOLD|LAB|WIRE|EPOCH|AGENT|FAILOVER|TERM|CLI|LIBVIRT|DISK|PKI|CONFIG|HOST|CHAOS';
 
 /** A catalogue's own key has no quotes, so it does not count as a use of itself. */
 const RAISED = new RegExp(`(['"])((?:${PREFIXES})_[A-Z_]+)\\1`, 'g');

@@ -5,6 +5,7 @@ import {
   judgeDefinition,
   judgeRuntime,
   type RuntimeFacts,
+  soundParts,
 } from '../../../src/hypervisor/preflight.js';
 import { BRIDGED_NIC, type DomainParts, liveXml } from './fixtures.js';
 
@@ -31,6 +32,20 @@ const healthy: RuntimeFacts = {
   jobs: [],
   notCarried: ['pc.bios'],
 };
+
+describe('soundParts', () => {
+  const partsOf = (parts: DomainParts): string[] =>
+    soundParts(readDomainXml(liveXml(parts))).map(({ what }) => what);
+
+  test('names what is as it must be, and leaves out what is refused', () => {
+    const good = disk("type='file'", `${fileSource}<driver type='raw'/>`);
+    const bad = disk("type='network'", fileSource);
+    expect(partsOf(good)).toEqual(['machine', 'disk vda', 'interface net0']);
+    expect(partsOf(bad)).toEqual(['machine', 'interface net0']);
+    expect(partsOf({ ...good, arch: 'aarch64' })).toEqual(['disk vda', 'interface net0']);
+    expect(partsOf({ nic: BRIDGED_NIC.replace("<target dev='vnet0'/>", '') })).toEqual(['machine']);
+  });
+});
 
 describe('judgeDefinition', () => {
   test('has nothing against a plain guest', () => {

@@ -7,6 +7,6 @@ import type { PeerTrust } from '../wire/trust.js';
 const NO_DOMAIN = '/';
 
 /** Resolves when it does; its verdict on our certificate is part of the answer. @throws WIRE_…, PKI_… */
-export async function askAgent(agent: Endpoint, trust: PeerTrust): Promise<void> {
+export async function greetAgent(agent: Endpoint, trust: PeerTrust): Promise<void> {
   await askReport(agent, NO_DOMAIN, [], trust);
 }
