@@ -215,7 +215,14 @@ function diskFigures({ turns, client }: DemoFacts, disk: DiskFindings) {
     disk_acked_writes: client.ackedWrites,
     disk_lost_writes: disk.lostWrites,
     fsck_clean: disk.fsckClean,
-    disk_epoch_equals_memory_epoch: takeovers.every(({ epoch, diskEpoch }) => diskEpoch === epoch),
+    // Nobody took over where the backup died.
+    ...(takeovers.length === 0
+      ? {}
+      : {
+          disk_epoch_equals_memory_epoch: takeovers.every(
+            ({ epoch, diskEpoch }) => diskEpoch === epoch,
+          ),
+        }),
   };
 }
 

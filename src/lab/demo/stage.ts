@@ -55,7 +55,9 @@ const LOOK_EVERY_MS = 500;
 const UNPROTECTED_MS = 1_000;
 /** The conversation goes on this long after each turn. */
 const AFTERWARDS_MS = 1_500;
-/** The first fault falls at a random moment of the last of these milliseconds: any point of an epoch. */
+/** Epochs before the next fault: some ten. */
+const PROTECTED_FOR_MS = 1_000;
+/** A fault falls at a random moment of these last milliseconds: any point of an epoch. */
 const FAULT_SPREAD_MS = 200;
 /** More than any scenario has. */
 const EVENTS_MAX = 10_000;
@@ -143,12 +145,13 @@ export class Stage {
     return this.pair.waitFor(host, DOMAIN, wanted, STATE_TIMEOUT_MS);
   }
 
-  /** Both hosts say so. @throws LAB_STATE_NOT_REACHED */
+  /** Both hosts say so; the conversation goes on for a while. @throws LAB_STATE_NOT_REACHED */
   async protectedFrom(host: HostName): Promise<void> {
     const other = otherThan(host);
     await this.waitFor(host, ({ role, state }) => role === 'primary' && state === 'protected');
     await this.waitFor(other, ({ role, state }) => role === 'backup' && state === 'protected');
     this.say(`protected: host ${host} runs the guest, host ${other} can take over`);
+    await delay(PROTECTED_FOR_MS + randomInt(FAULT_SPREAD_MS));
   }
 
   /** SIGKILL to the guest's QEMU, or the host loses power. CLOCK_MONOTONIC ms of the moment of death. */
