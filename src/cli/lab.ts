@@ -6,6 +6,7 @@ import { Lab } from '../lab/lab.js';
 import { DEFAULT_PREFIX, HOST_ADDRESSES } from '../lab/layout.js';
 import { type Command, defineCommand } from './command.js';
 import { narrator, printFigures } from './demo-story.js';
+import { cliError } from './errors.js';
 import { EXIT } from './exit-codes.js';
 import { printJson, printLine } from './output.js';
 import { policyBody, withPolicyOptions } from './policy-options.js';
@@ -65,6 +66,8 @@ const down = defineCommand({
   },
 });
 
+const KILLS_PRIMARY: ReadonlySet<ScenarioName> = new Set(['kill-primary', 'reprotect']);
+
 const demo = defineCommand({
   command: 'demo',
   describe: 'protect a real guest, let hosts and cables fail, show that nothing is lost',
@@ -102,6 +105,9 @@ const demo = defineCommand({
       .example('$0 lab demo --kill host', 'the whole primary host loses power')
       .example('$0 lab demo --scenario switchover', 'to the other host and back'),
   run: async (options) => {
+    if (options.kill === 'host' && !KILLS_PRIMARY.has(options.scenario)) {
+      throw cliError('CLI_USAGE', `--kill host has no meaning in scenario ${options.scenario}`);
+    }
     const figures = await runDemo(
       {
         scenario: options.scenario,

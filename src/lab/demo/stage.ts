@@ -177,11 +177,12 @@ export class Stage {
    * conversation goes on for a while. @throws LAB_STATE_NOT_REACHED
    */
   async takenOver({ host, ...fault }: Fault & { host: HostName }): Promise<void> {
+    const isNew = ({ takeover }: DomainStatus): boolean =>
+      takeover !== undefined && takeover.resumedAtMs > fault.atMs;
     // A host that protects the guest again by itself is `promoted` for a moment only.
-    const { takeover, reason } = await this.waitFor(
-      host,
-      ({ state, takeover }) => state === 'failed' || (takeover?.resumedAtMs ?? 0) > fault.atMs,
-    );
+    const status = await this.waitFor(host, (now) => now.state === 'failed' || isNew(now));
+    const { reason } = status;
+    const takeover = isNew(status) ? status.takeover : undefined;
     if (takeover === undefined) this.say(`no takeover: ${reason?.code} ${reason?.message}`);
     else this.#tellTakeover(takeover, fault.atMs);
     const overAtMs = takeover?.resumedAtMs ?? monotonicMs();
