@@ -24,6 +24,16 @@ export default defineConfig({
           ...serial,
         },
       },
+      {
+        test: {
+          name: 'ansible',
+          include: ['test/ansible/**/*.test.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 900_000,
+          bail: 1,
+          ...serial,
+        },
+      },
     ],
   },
 });

@@ -295,10 +295,15 @@ export class PrimaryGuest {
     this.#stoodStill = false;
   }
 
-  /** Ends the guest on this host. */
+  /** Ends the guest on this host, whatever libvirt is able to: another host runs it. */
   async destroy(): Promise<void> {
     this.#stopWatching();
-    await this.domain.destroy();
+    try {
+      await this.domain.destroy();
+    } catch (error) {
+      this.listener.log.warn(LOG_EVENTS.teardown, { step: 'destroy', error: messageOf(error) });
+      if (this.isAlive) process.kill(this.qemuPid, 'SIGKILL');
+    }
   }
 
   /** Detaches; the hold, if any, goes with the process: fail closed. */

@@ -19,6 +19,7 @@ import { type EpochReport, epochReport } from './epoch-report.js';
 import { agentError } from './errors.js';
 import { Exposure } from './exposure.js';
 import type { GuestEnd } from './guest-end.js';
+import { handOver } from './hand-over.js';
 import { GOODBYE_FOR_GOOD } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
 import { SessionMachine } from './machine.js';
@@ -26,6 +27,7 @@ import { OwnTerm } from './own-term.js';
 import { type GuestListener, PrimaryGuest } from './primary-guest.js';
 import { primaryStatus } from './primary-status.js';
 import { Protection } from './protection.js';
+import { reattach } from './reattach.js';
 import { reconnect } from './reconnect.js';
 import type { PrimaryConfig } from './session-config.js';
 import { type DomainStatus, type Reason, reasonOf } from './status.js';
@@ -90,7 +92,7 @@ export class PrimarySession {
       checkpointNow: () => this.#exposure.coverBy(this.#protection?.checkpointNow()),
       sayYield: () => this.#protection?.sayYield('the guest’s QEMU is gone'),
       sayGoodbye: () => this.#sayGoodbye(),
-      handOver: () => this.#handOver(),
+      handOver: () => handOver(this.#guest, this.#protection),
       takeBack: () => this.#takeBack(),
       letRun: () => this.#guest?.letRun(),
     };
@@ -119,13 +121,13 @@ export class PrimarySession {
   }
 
   /** Ends protection. `AGENT_BACKUP_UNSURE` unless the backup confirms; `force` goes on without. */
-  async unprotect(force: boolean): Promise<void> {
-    await this.#endOnRequest('unprotectAsked', force);
+  unprotect(force: boolean): Promise<void> {
+    return this.#endOnRequest('unprotectAsked', force);
   }
 
   /** The same, but how the domain is protected stays known on both hosts. */
-  async pause(force: boolean): Promise<void> {
-    await this.#endOnRequest('pauseAsked', force);
+  pause(force: boolean): Promise<void> {
+    return this.#endOnRequest('pauseAsked', force);
   }
 
   /**
@@ -302,7 +304,8 @@ export class PrimarySession {
     try {
       await this.#confirmedGoodbye('devices changed');
       await this.#attempting;
-      this.#forgetProtection();
+      this.#lastEpoch = this.#protection?.lastEpoch ?? this.#lastEpoch;
+      this.#protection = undefined;
       await this.#machine.raiseIfMeaningful('devicesChanged', reason);
     } catch (cause) {
       log.warn(LOG_EVENTS.backupLost, { reason: reasonOf(cause) });
@@ -310,11 +313,6 @@ export class PrimarySession {
       await this.#attempting;
       this.#raise('peerLost', reason);
     }
-  }
-
-  #forgetProtection(): void {
-    this.#lastEpoch = this.#protection?.lastEpoch ?? this.#lastEpoch;
-    this.#protection = undefined;
   }
 
   /** The guest as it is now: attached to again when devices have changed since. */
@@ -332,29 +330,42 @@ export class PrimarySession {
   /** A new libvirtd knows the guest as the old one did: the guest runs on, held, and is attached to again. */
   #onLibvirtLost(reason: string): void {
     this.#detached = true;
-    this.#protection?.fail(agentError('AGENT_LIBVIRT_LOST', reason));
+    const error = agentError('AGENT_LIBVIRT_LOST', reason, { domain: this.config.domain });
+    if (this.#guest?.isHolding === true) {
+      this.#protection?.stop();
+      this.#raise('libvirtLost', reasonOf(error));
+    } else this.#protection?.fail(error);
   }
 
-  /** @throws what attaching meets while libvirt is away */
   async #attachedGuest(): Promise<PrimaryGuest | undefined> {
     const former = this.#guest;
     if (former === undefined || !this.#detached) return former;
-    if (!former.isAlive) {
-      this.#onGuestEnded({ how: 'died', onPurpose: false });
-      return undefined;
+    await this.#attempting;
+    const guest = await reattach(former, {
+      config: this.config,
+      session: this.#session,
+      term: this.#own.term,
+      trust: this.dependencies.trust,
+      listener: this.#guestListener(),
+    });
+    if (guest === undefined) this.#onGuestEnded({ how: 'died', onPurpose: false });
+    else {
+      this.#guest = guest;
+      this.#detached = false;
     }
-    const listener = this.#guestListener();
-    this.#guest = await PrimaryGuest.again(former, this.config, this.#session, listener);
-    this.#detached = false;
-    return this.#guest;
+    return guest;
   }
 
   async #onMirrorLost(error: Error): Promise<void> {
+    // Of a job that cannot be asked for nothing is known.
+    if (this.#detached) return;
     this.dependencies.log.warn(LOG_EVENTS.mirrorTrouble, { reason: reasonOf(error) });
     if ((await this.#guest?.vitalSign()) !== 'gone') this.#protection?.fail(error);
   }
 
   async #onAttemptFailed(error: unknown): Promise<void> {
+    // What fails without libvirt says nothing of the backup.
+    if (this.#detached && !isSuperseded(error) && this.#guest?.isHolding === true) return;
     // The guest’s end is an event of its own, and the link is needed to tell the backup.
     if ((await this.#guest?.vitalSign()) === 'gone') return;
     this.#protection?.fail(error as Error);
@@ -394,6 +405,8 @@ export class PrimarySession {
         this.#machine.state === 'degraded' && !this.#stale ? this.#attachedGuest() : undefined,
       connect: async (guest) => {
         this.#link = await this.#connect(guest);
+        // One that libvirt was lost to is still connected, and heard.
+        this.#protection?.fail(wireError('WIRE_CLOSED', 'protection begins anew'));
         await this.#machine.raiseIfMeaningful('peerReturned');
       },
     });
@@ -441,19 +454,6 @@ export class PrimarySession {
       this.#certain = true;
     }
     this.#finish();
-  }
-
-  /** The guest stands still from here on; what it did and said until now is committed and released. */
-  async #handOver(): Promise<void> {
-    const protection = this.#protection;
-    try {
-      if (protection === undefined) throw wireError('WIRE_CLOSED', 'no backup is connected');
-      await this.#guest?.standStill();
-      await protection.checkpointNow();
-      await protection.handOver();
-    } catch (error) {
-      protection?.fail(error as Error);
-    }
   }
 
   /** The backup’s last word is known only if it refused. */

@@ -197,7 +197,7 @@ export class Protection {
     return hold.release(committed);
   }
 
-  /** Ends the epochs after the one in progress, without telling the backup. */
+  /** Ends the epochs after the one in progress, without telling the backup: it goes on being heard. */
   stop(): void {
     this.#loop?.stop();
   }

@@ -37,6 +37,7 @@ export const EVENTS = {
   covered: 'A checkpoint begun after that is committed.',
   devicesChanged: 'A device was plugged in or out, and the backup has given its standby up.',
   peerLost: 'The connection or every heartbeat path to the other host is silent.',
+  libvirtLost: 'The connection to libvirt broke while output was held.',
   peerReturned: 'A backup accepts the domain again.',
   peerYielded: 'The primary says that its guest is gone and that it will not go on.',
   superseded: 'Another host holds a newer term.',

@@ -101,6 +101,15 @@ export const TABLE: readonly Row[] = [
   },
   {
     role: 'primary',
+    from: [...COPYING, 'protected', 'exposed'],
+    event: 'libvirtLost',
+    to: 'degraded',
+    because:
+      'Without libvirt there are no checkpoints. The backup still hears this host, and does not take over.',
+    actions: ['keepHeld', 'reconnect'],
+  },
+  {
+    role: 'primary',
     from: ['degraded'],
     event: 'peerReturned',
     to: 'syncing',

@@ -6,7 +6,7 @@ import type { DomainStatus } from '../../src/agent/status.js';
 import { HostPair } from '../../src/lab/host-pair.js';
 import { Lab } from '../../src/lab/lab.js';
 import { HOST_ADDRESSES } from '../../src/lab/layout.js';
-import { labPrefix } from './lab-steps.js';
+import { eventually, labPrefix } from './lab-steps.js';
 
 const PREFIX = labPrefix('cl');
 const PROGRAM = fileURLToPath(new URL('../../bin/understudy', import.meta.url));
@@ -105,14 +105,21 @@ describe('understudy', () => {
       expect(json(taken)).toMatchObject({ state: 'promoted', term: 2 });
       expect(understudy('failover', 'web1', '--socket', b)).toMatchObject({
         code: 1,
-        stderr: expect.stringContaining('FAILOVER_NOT_NOW'),
+        // The second as soon as it protects the domain itself.
+        stderr: expect.stringMatching(/FAILOVER_NOT_NOW|AGENT_NOT_BACKUP/),
       });
     });
 
-    it('protects the other way round, and ends protection', () => {
-      const backup = HOST_ADDRESSES.a.repl;
-      const protect = understudy('protect', 'web1', '--backup', backup, '--json', '--socket', b);
-      expect(json(protect)).toMatchObject({ role: 'primary', state: 'protected', term: 2 });
+    it('protects the other way round by itself, and ends protection', async () => {
+      await eventually(async () => {
+        const status = json(understudy('status', 'web1', '--json', '--socket', b));
+        expect(status).toMatchObject({ role: 'primary', state: 'protected', term: 2 });
+      });
+      const again = understudy('protect', 'web1', '--backup', HOST_ADDRESSES.a.repl, '--socket', b);
+      expect(again).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('AGENT_ALREADY_PROTECTED'),
+      });
       expect(understudy('unprotect', 'web1', '--socket', b)).toMatchObject({
         code: 0,
         stdout: 'web1: unprotected\n',

@@ -28,7 +28,7 @@ export class ClientProcess {
     child.once('exit', (code) => this.#fail(`the client ended with code ${code}`));
   }
 
-  static async start(lab: Lab, guestIp: string): Promise<ClientProcess> {
+  static async start(lab: Pick<Lab, 'client'>, guestIp: string): Promise<ClientProcess> {
     const program = builtProgram('./client.js', import.meta.url);
     const child = lab.client.spawn(process.execPath, [program, guestIp], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
