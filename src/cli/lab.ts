@@ -1,10 +1,12 @@
 import { runDemo } from '../lab/demo/demo.js';
 import { promiseKept } from '../lab/demo/figures.js';
+import { SCENARIO_NAMES, type ScenarioName } from '../lab/demo/scenario-names.js';
 import { HostPair } from '../lab/host-pair.js';
 import { Lab } from '../lab/lab.js';
 import { DEFAULT_PREFIX, HOST_ADDRESSES } from '../lab/layout.js';
 import { type Command, defineCommand } from './command.js';
 import { narrator, printFigures } from './demo-story.js';
+import { cliError } from './errors.js';
 import { EXIT } from './exit-codes.js';
 import { printJson, printLine } from './output.js';
 import { policyBody, withPolicyOptions } from './policy-options.js';
@@ -64,9 +66,11 @@ const down = defineCommand({
   },
 });
 
+const KILLS_PRIMARY: ReadonlySet<ScenarioName> = new Set(['kill-primary', 'reprotect']);
+
 const demo = defineCommand({
   command: 'demo',
-  describe: 'protect a real guest, kill its primary, show the takeover',
+  describe: 'protect a real guest, let hosts and cables fail, show that nothing is lost',
   options: (yargs) =>
     withPolicyOptions(yargs)
       .option('memory', { type: 'number', default: 512, describe: 'guest memory, MiB' })
@@ -76,11 +80,16 @@ const demo = defineCommand({
         default: 'q35' as const,
         describe: 'machine type of the guest',
       })
-      .option('duration', { type: 'number', default: 5, describe: 'seconds before the kill' })
+      .option('scenario', {
+        choices: Object.keys(SCENARIO_NAMES) as ScenarioName[],
+        default: 'kill-primary' as ScenarioName,
+        describe: 'what happens to the guest’s hosts',
+      })
+      .option('duration', { type: 'number', default: 5, describe: 'seconds before it happens' })
       .option('kill', {
         choices: ['qemu', 'host'] as const,
         default: 'qemu' as const,
-        describe: 'the guest’s QEMU, or the whole primary host',
+        describe: 'kill-primary, reprotect: the guest’s QEMU, or the whole primary host',
       })
       .option('disk', {
         type: 'boolean',
@@ -88,10 +97,20 @@ const demo = defineCommand({
         describe: 'a disk on which Redis keeps every write before it answers (--no-disk: none)',
       })
       .option('unsafe-fault', { type: 'string', array: true, default: [], hidden: true })
-      .example('$0 lab demo --kill host', 'the whole primary host loses power'),
+      .epilogue(
+        Object.entries(SCENARIO_NAMES)
+          .map(([name, what]) => `${name}: ${what}.`)
+          .join('\n'),
+      )
+      .example('$0 lab demo --kill host', 'the whole primary host loses power')
+      .example('$0 lab demo --scenario switchover', 'to the other host and back'),
   run: async (options) => {
+    if (options.kill === 'host' && !KILLS_PRIMARY.has(options.scenario)) {
+      throw cliError('CLI_USAGE', `--kill host has no meaning in scenario ${options.scenario}`);
+    }
     const figures = await runDemo(
       {
+        scenario: options.scenario,
         memoryMib: options.memory,
         vcpus: options.vcpus,
         machine: options.machine,

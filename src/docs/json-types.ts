@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { PHASE_NAMES } from '../epoch/records.js';
 import { STEPS } from '../failover/recovery.js';
 import { STATES } from '../failover/states.js';
+import { SCENARIO_NAMES } from '../lab/demo/scenario-names.js';
 import { CONSISTENCIES } from '../wire/messages.js';
 import { type Declaration, declarationsFor, declarationsIn, typesNamedIn } from './declarations.js';
 import { JSON_ANSWERS, JSON_ERROR, type JsonAnswer } from './json-answers.js';
@@ -22,6 +23,7 @@ const FILES = [
   'hypervisor/check.ts',
   'hypervisor/check-codes.ts',
   'lab/demo/figures.ts',
+  'lab/demo/states-seen.ts',
 ];
 
 const oneOf = (words: readonly string[]): string => words.map((word) => `'${word}'`).join(' | ');
@@ -33,6 +35,7 @@ const WORDS: Readonly<Record<string, string>> = {
   Consistency: oneOf(Object.keys(CONSISTENCIES)),
   Phase: oneOf(PHASE_NAMES),
   StepName: oneOf(Object.keys(STEPS)),
+  ScenarioName: oneOf(Object.keys(SCENARIO_NAMES)),
   // Of docs/errors.md; there are many.
   RefusalCode: 'string',
   NoteCode: 'string',

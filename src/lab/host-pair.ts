@@ -89,11 +89,16 @@ export class HostPair {
 
   /** Its agent dies (SIGKILL); `meanwhile` happens; another one starts. @throws LAB_AGENT_NOT_READY */
   async restartAgent(name: HostName, meanwhile?: () => Promise<void>): Promise<void> {
+    await this.killAgent(name);
+    await meanwhile?.();
+    await this.startAgent(name);
+  }
+
+  /** SIGKILL; gone when this resolves. Its sessions go on. */
+  async killAgent(name: HostName): Promise<void> {
     const { process: agent } = this.agents[name];
     agent.kill('SIGKILL');
     if (agent.exitCode === null && agent.signalCode === null) await once(agent, 'exit');
-    await meanwhile?.();
-    await this.startAgent(name);
   }
 
   /** Protects a domain of host `from` on the other host; resolves when it is protected. */

@@ -3,8 +3,9 @@
  * of the primary. And the proof that the figure would show it: output held open on purpose.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Narrator, runDemo } from '../../src/lab/demo/demo.js';
+import { runDemo } from '../../src/lab/demo/demo.js';
 import { type DemoOptions, promiseKept } from '../../src/lab/demo/figures.js';
+import type { Narrator } from '../../src/lab/demo/stage.js';
 import { Lab } from '../../src/lab/lab.js';
 import { labPrefix } from './lab-steps.js';
 

@@ -5,13 +5,11 @@ import { builtProgram } from '../built-program.js';
 import { labError } from '../errors.js';
 import type { Lab } from '../lab.js';
 import type { ClientFinal, ClientMessage, ClientRequest, StoryMoments } from './client.js';
-import type { ConversationReport } from './conversation.js';
+import type { ConversationReport, Wait } from './conversation.js';
 
 /** Reading back some 60,000 keys through a held guest takes seconds. */
 const FINISH_TIMEOUT_MS = 60_000;
 const READY_TIMEOUT_MS = 20_000;
-/** Answers on their way at the kill still arrive; the long wait begins with the last of them. */
-const GAP_BEGINS_MS_MAX = 1_000;
 
 export class ClientProcess {
   readonly #child: ChildProcess;
@@ -19,7 +17,8 @@ export class ClientProcess {
   readonly #final = deferred<ClientFinal>();
   readonly #audited = deferred<{ lostWrites: number }>();
   #latest: ConversationReport | undefined;
-  #onReport: (report: ConversationReport) => void = () => undefined;
+  readonly #waits = new Map<number, (wait: Wait) => void>();
+  #number = 0;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
@@ -47,18 +46,21 @@ export class ClientProcess {
     this.#ask({ do: 'mark' });
   }
 
-  /** The report that has the first answer after `sinceMs` (CLOCK_MONOTONIC); undefined when none came. */
-  async answeredAfter(sinceMs: number, timeoutMs: number): Promise<ConversationReport | undefined> {
-    const seen = deferred<ConversationReport | undefined>();
-    this.#onReport = (report) => {
-      if (report.gapFromMs <= sinceMs + GAP_BEGINS_MS_MAX && report.gapToMs > sinceMs) {
-        seen.resolve(report);
-      }
-    };
-    const timer = setTimeout(() => seen.resolve(undefined), timeoutMs);
-    const report = await seen.promise;
+  /**
+   * The longest time without an answer that ended after `fromMs`, once an answer has come after `untilMs` (both
+   * CLOCK_MONOTONIC); undefined when none comes within `timeoutMs`.
+   */
+  async waited(fromMs: number, untilMs: number, timeoutMs: number): Promise<Wait | undefined> {
+    this.#number += 1;
+    const number = this.#number;
+    const told = deferred<Wait | undefined>();
+    this.#waits.set(number, told.resolve);
+    this.#ask({ do: 'wait', question: { number, fromMs, untilMs } });
+    const timer = setTimeout(() => told.resolve(undefined), timeoutMs);
+    const wait = await told.promise;
     clearTimeout(timer);
-    return report;
+    this.#waits.delete(number);
+    return wait;
   }
 
   /** Ends the writes and reads everything back. */
@@ -87,10 +89,8 @@ export class ClientProcess {
     else if ('final' in message) this.#final.resolve(message.final);
     else if ('audited' in message) this.#audited.resolve(message.audited);
     else if ('failed' in message) this.#fail(message.failed);
-    else {
-      this.#latest = message.report;
-      this.#onReport(message.report);
-    }
+    else if ('waited' in message) this.#waits.get(message.number)?.(message.waited);
+    else this.#latest = message.report;
   }
 
   #fail(why: string): void {

@@ -4,8 +4,8 @@
  * every write it was ever answered. Asked to, it does that once more from another Redis: the one that
  * was started from what lies on the guest's disk.
  *
- * Parent to child: {"do":"mark"} | {"do":"finish","moments":…} | {"do":"audit","socket":PATH}; child to parent:
- * {"ready":true} | {"report":…} | {"final":…} | {"audited":…}. It ends with its parent.
+ * Parent to child: {"do":"mark"} | {"do":"wait",…} | {"do":"finish","moments":…} | {"do":"audit","socket":PATH};
+ * child to parent: {"ready":true} | {"report":…} | {"waited":…} | {"final":…} | {"audited":…}. It ends with its parent.
  */
 import { createSocket } from 'node:dgram';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -15,7 +15,7 @@ import type { Spread } from '../../epoch/records.js';
 import { messageOf } from '../../errors.js';
 import { BeaconLog } from '../beacon-log.js';
 import { BEACON_PORT, REDIS_PORT } from '../ports.js';
-import { Conversation, type ConversationReport, type Slice } from './conversation.js';
+import { Conversation, type ConversationReport, type Slice, type Wait } from './conversation.js';
 
 export interface ClientFinal extends ConversationReport {
   /** Beacons that were seen before: packets that left before their epoch was committed. */
@@ -36,9 +36,9 @@ export interface ClientFinal extends ConversationReport {
 export interface Latency {
   unprotected: Spread;
   protected: Spread;
-  /** On the new host, unprotected again. */
+  /** On the host where the guest is in the end. */
   after: Spread;
-  /** Around the kill. */
+  /** Around the first fault. */
   slices: Slice[];
 }
 
@@ -50,15 +50,25 @@ export interface StoryMoments {
   resumedAtMs: number;
 }
 
+/** Asks for the longest wait that ended after `fromMs`, told with the first answer after `untilMs`. */
+export interface WaitQuestion {
+  number: number;
+  /** CLOCK_MONOTONIC ms, both. */
+  fromMs: number;
+  untilMs: number;
+}
+
 export type ClientMessage =
   | { ready: true }
   | { report: ConversationReport }
+  | { waited: Wait; number: number }
   | { final: ClientFinal }
   | { audited: { lostWrites: number } }
   | { failed: string };
 
 export type ClientRequest =
   | { do: 'mark' }
+  | { do: 'wait'; question: WaitQuestion }
   | { do: 'finish'; moments: StoryMoments }
   | { do: 'audit'; socket: string };
 
@@ -76,6 +86,7 @@ const host = process.argv[2] ?? '';
 const talk = new Conversation();
 const heard = new BeaconLog();
 const written = new Map<string, string>();
+let questions: WaitQuestion[] = [];
 let finishing = false;
 
 function send(message: ClientMessage): void {
@@ -113,6 +124,16 @@ async function write(redis: Redis, writer: number): Promise<void> {
     written.set(key, value);
     const nowMs = monotonicMs();
     talk.answered(nowMs, nowMs - sentMs);
+    tellWaits(nowMs);
+  }
+}
+
+function tellWaits(nowMs: number): void {
+  const due = questions.filter(({ untilMs }) => untilMs < nowMs);
+  if (due.length === 0) return;
+  questions = questions.filter((question) => !due.includes(question));
+  for (const { number, fromMs } of due) {
+    send({ waited: talk.longestWait(fromMs, nowMs), number });
   }
 }
 
@@ -172,6 +193,7 @@ async function main(): Promise<void> {
   const finish = new Promise<StoryMoments>((resolve) => {
     process.on('message', (request: ClientRequest) => {
       if (request.do === 'mark') talk.mark();
+      else if (request.do === 'wait') questions.push(request.question);
       else if (request.do === 'finish') resolve(request.moments);
       else audit(request.socket).catch(fail);
     });

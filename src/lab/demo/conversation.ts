@@ -9,6 +9,12 @@ export interface ConversationReport {
   gapToMs: number;
 }
 
+/** The time between two answers that followed each other; CLOCK_MONOTONIC ms. */
+export interface Wait {
+  fromMs: number;
+  toMs: number;
+}
+
 /** Answers that came within one slice of time. */
 export interface Slice {
   /** CLOCK_MONOTONIC ms. */
@@ -32,7 +38,7 @@ interface Answer {
 export class Conversation {
   #acked = 0;
   #lastAnswerMs: number | undefined;
-  #gap = { fromMs: 0, toMs: 0 };
+  #gap: Wait = { fromMs: 0, toMs: 0 };
   readonly #answers: Answer[] = [];
 
   /** From here on gaps count. */
@@ -51,6 +57,19 @@ export class Conversation {
   report(): ConversationReport {
     const { fromMs, toMs } = this.#gap;
     return { ackedWrites: this.#acked, gapMs: toMs - fromMs, gapFromMs: fromMs, gapToMs: toMs };
+  }
+
+  /** The longest that ended in that time; of length 0 when none did. */
+  longestWait(fromMs: number, toMs: number): Wait {
+    let longest: Wait = { fromMs, toMs: fromMs };
+    for (const [index, { atMs }] of this.#answers.entries()) {
+      const before = this.#answers[index - 1];
+      if (before === undefined || atMs <= fromMs || atMs > toMs) continue;
+      if (atMs - before.atMs > longest.toMs - longest.fromMs) {
+        longest = { fromMs: before.atMs, toMs: atMs };
+      }
+    }
+    return longest;
   }
 
   /** From a request to its answer, of the answers that came in that time; ms. */

@@ -1,6 +1,6 @@
 /**
- * The demo's last question: is every write that the client was answered on the disk of the promoted
- * guest? The guest is ended without warning, and what lies on its disk is read without it.
+ * The demo's last question: is every write that the client was answered on the disk where the guest is in the
+ * end? The guest is ended without warning, and what lies on its disk is read without it.
  */
 import { REPLICA_DIR_DEFAULT } from '../../agent/limits.js';
 import type { DomainStatus } from '../../agent/status.js';
@@ -14,12 +14,12 @@ import type { DiskFindings } from './figures.js';
 const DISK = 'vda';
 
 /**
- * Ends the guest on `host`, its new one. The client must have finished: it knows what it was answered.
+ * Ends the guest on `host`, which runs it in the end. The client must have finished: it knows what it was answered.
  * @throws LAB_COMMAND_FAILED when there is no image to look at
  */
 export async function auditDisk(
   host: Host,
-  { domain, disks }: DomainStatus,
+  { domain, role, disks }: DomainStatus,
   client: ClientProcess,
   tell: (text: string) => void,
 ): Promise<DiskFindings> {
@@ -30,7 +30,8 @@ export async function auditDisk(
   const path = disks?.find(({ name }) => name === DISK)?.path ?? replica;
   const image: Image = { path: `${host.runDir}${path}`, format: 'raw' };
   const { clean, output } = await fsck(image.path, image.format);
-  tell(`the promoted guest is ended; its file system is ${clean ? 'clean' : `damaged: ${output}`}`);
+  const which = role === 'backup' ? 'the promoted guest' : 'the guest';
+  tell(`${which} is ended; its file system is ${clean ? 'clean' : `damaged: ${output}`}`);
   const lostWrites = await lostOnDisk(image, client, tell);
   tell(`Redis, started anew from that disk, lacks ${lostWrites} of the answered writes`);
   return { lostWrites, fsckClean: clean };

@@ -44,6 +44,8 @@ const PURE = [
   'src/chaos/voices.ts',
   'src/lab/demo/conversation.ts',
   'src/lab/demo/figures.ts',
+  'src/lab/demo/scenario-names.ts',
+  'src/lab/demo/states-seen.ts',
   'src/lab/beacon-log.ts',
   'src/docs/markdown.ts',
   'src/docs/declarations.ts',

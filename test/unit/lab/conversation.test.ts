@@ -10,6 +10,19 @@ describe('a conversation', () => {
     expect(talk.report()).toEqual({ ackedWrites: 6, gapMs: 300, gapFromMs: 520, gapToMs: 820 });
   });
 
+  it.each([
+    [0, 2_000, { fromMs: 0, toMs: 500 }],
+    // One that began before and ended in that time counts.
+    [920, 1_300, { fromMs: 920, toMs: 1_220 }],
+    [600, 915, { fromMs: 510, toMs: 910 }],
+    [10, 500, { fromMs: 0, toMs: 500 }],
+    [1_300, 2_000, { fromMs: 1_300, toMs: 1_300 }],
+  ])('knows the longest wait that ended between %i and %i', (fromMs, toMs, wait) => {
+    const talk = new Conversation();
+    for (const at of [0, 500, 510, 910, 920, 1_220]) talk.answered(at, 1);
+    expect(talk.longestWait(fromMs, toMs)).toEqual(wait);
+  });
+
   it('has no wait before the second answer', () => {
     const talk = new Conversation();
     talk.answered(7, 1);
