@@ -26,7 +26,7 @@ import { runCommand } from '../../src/lab/command.js';
 import { HostPair } from '../../src/lab/host-pair.js';
 import { Lab } from '../../src/lab/lab.js';
 import { HOST_ADDRESSES, type HostName } from '../../src/lab/layout.js';
-import { eventually, labPrefix } from './lab-steps.js';
+import { eventually, eventually, labPrefix } from './lab-steps.js';
 
 const PREFIX = labPrefix('ch');
 const DOMAIN = 'chosts';
@@ -150,7 +150,10 @@ describe('a chaos host', () => {
       await primary.close();
     }
     for (const backup of Object.values(hosts)) {
-      expect(await backup.status(DOMAIN)).toMatchObject({ role: 'backup', state: 'protected' });
+      await eventually(async () => {
+        const status = await backup.status(DOMAIN);
+        expect(status).toMatchObject({ role: 'backup', state: 'protected' });
+      });
       await expect(backup.checkpoint(DOMAIN)).rejects.toMatchObject({ code: expect.any(String) });
     }
   });
