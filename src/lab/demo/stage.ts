@@ -154,22 +154,19 @@ export class Stage {
     await delay(PROTECTED_FOR_MS + randomInt(FAULT_SPREAD_MS));
   }
 
-  /** SIGKILL to the guest's QEMU, or the host loses power. CLOCK_MONOTONIC ms of the moment of death. */
-  async kill(host: HostName, what: DemoOptions['kill']): Promise<number> {
-    let atMs: number;
-    if (what === 'host') atMs = Number((await this.lab.killHost(host)).diedAtNs) / 1e6;
-    else {
-      const { qemuPid } = await this.status(host);
-      if (qemuPid === undefined) throw new TypeError(`${DOMAIN} has no QEMU on host ${host}`);
-      process.kill(qemuPid, 'SIGKILL');
-      atMs = monotonicMs();
+  /** SIGKILL to the guest's QEMU, or the host loses power. */
+  async kill(host: HostName, what: DemoOptions['kill']): Promise<Fault> {
+    if (what === 'host') {
+      const { diedAtNs } = await this.lab.killHost(host);
+      this.say(`KILL: host ${host} loses power (agent, QEMU, libvirtd and cables at once)`);
+      return { what: `host ${host} killed`, atMs: Number(diedAtNs) / 1e6 };
     }
-    this.say(
-      what === 'qemu'
-        ? `KILL: SIGKILL to the guest’s QEMU on host ${host}`
-        : `KILL: host ${host} loses power (agent, QEMU, libvirtd and cables at once)`,
-    );
-    return atMs;
+    const { qemuPid } = await this.status(host);
+    if (qemuPid === undefined) throw new TypeError(`${DOMAIN} has no QEMU on host ${host}`);
+    process.kill(qemuPid, 'SIGKILL');
+    const atMs = monotonicMs();
+    this.say(`KILL: SIGKILL to the guest’s QEMU on host ${host}`);
+    return { what: `QEMU on host ${host} killed`, atMs };
   }
 
   /**
@@ -207,9 +204,10 @@ export class Stage {
       ...(longest === undefined || isHeld === undefined ? {} : { held: isHeld(longest) }),
     });
     if (longest === undefined) return;
-    const waitedMs = (longest.toMs - longest.fromMs).toFixed(0);
-    const nextMs = (longest.toMs - atMs).toFixed(0);
-    this.say(`the client waited ${waitedMs} ms at most, until ${nextMs} ms after it`);
+    const waited = `the client’s longest wait was ${(longest.toMs - longest.fromMs).toFixed(0)} ms`;
+    const isFirst = facts.takeover !== undefined || isHeld !== undefined;
+    const firstMs = (longest.toMs - atMs).toFixed(0);
+    this.say(isFirst ? `first answer ${firstMs} ms later; ${waited}` : waited);
   }
 
   /** What both hosts let out since the listener was last told to expect a takeover. */

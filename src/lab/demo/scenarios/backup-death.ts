@@ -21,11 +21,11 @@ export const backupDeath: Scenario = {
     b: ['backup syncing', 'backup protected', 'backup syncing', 'backup protected'],
   }),
   play: async (stage) => {
-    const atMs = await stage.kill('b', 'host');
+    const fault = await stage.kill('b', 'host');
     const { reason } = await stage.waitFor('a', ({ state }) => state === 'degraded');
     const noticedAtMs = monotonicMs();
     stage.say(
-      `host a is degraded after ${(noticedAtMs - atMs).toFixed(0)} ms (${reason?.code}): ` +
+      `host a is degraded after ${(noticedAtMs - fault.atMs).toFixed(0)} ms (${reason?.code}): ` +
         'the guest runs, what it says is held, the client waits',
     );
     await delay(AWAY_MS);
@@ -34,7 +34,7 @@ export const backupDeath: Scenario = {
     stage.say('host b is back');
     await stage.protectedFrom('a');
     await stage.turn(
-      { what: 'host b killed', atMs, noticedAtMs, overAtMs: monotonicMs() },
+      { ...fault, noticedAtMs, overAtMs: monotonicMs() },
       ({ fromMs, toMs }) => fromMs < noticedAtMs + ON_ITS_WAY_MS && toMs > bootAtMs,
     );
     return 'a';

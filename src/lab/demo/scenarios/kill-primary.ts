@@ -13,9 +13,8 @@ export const killPrimary: Scenario = {
     b: ['backup syncing', 'backup protected', 'backup promoting', 'backup promoted'],
   }),
   play: async (stage) => {
-    const { kill } = stage.options;
-    const atMs = await stage.kill('a', kill);
-    await stage.takenOver({ host: 'b', what: `${kill} of host a killed`, atMs });
+    const fault = await stage.kill('a', stage.options.kill);
+    await stage.takenOver({ host: 'b', ...fault });
     return 'b';
   },
 };

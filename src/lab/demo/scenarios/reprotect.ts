@@ -26,8 +26,8 @@ export const reprotect: Scenario = {
 async function killAndReturn(stage: Stage, host: HostName): Promise<void> {
   const { kill } = stage.options;
   const to = otherThan(host);
-  const atMs = await stage.kill(host, kill);
-  await stage.takenOver({ host: to, what: `${kill} of host ${host} killed`, atMs });
+  const fault = await stage.kill(host, kill);
+  await stage.takenOver({ host: to, ...fault });
   if (kill === 'host') {
     await stage.pair.bootHost(host);
     stage.say(`host ${host} is back`);
