@@ -26,7 +26,7 @@ import { runCommand } from '../../src/lab/command.js';
 import { HostPair } from '../../src/lab/host-pair.js';
 import { Lab } from '../../src/lab/lab.js';
 import { HOST_ADDRESSES, type HostName } from '../../src/lab/layout.js';
-import { eventually, eventually, labPrefix } from './lab-steps.js';
+import { eventually, labPrefix } from './lab-steps.js';
 
 const PREFIX = labPrefix('ch');
 const DOMAIN = 'chosts';
