@@ -16,7 +16,12 @@ import { settingsOf } from './domain-record.js';
 import { agentError } from './errors.js';
 import type { FoundSession } from './found-sessions.js';
 import type { Host } from './host.js';
-import { RECOVERY_DELAY_MS_MAX, RECOVERY_DELAY_MS_MIN, SESSION_END_TIMEOUT_MS } from './limits.js';
+import {
+  RECOVERY_DELAY_MS_MAX,
+  RECOVERY_DELAY_MS_MIN,
+  RECOVERY_WAIT_MS_MAX,
+  SESSION_END_TIMEOUT_MS,
+} from './limits.js';
 import { LOG_EVENTS } from './log.js';
 import { askSwitchover } from './peer-agent.js';
 import type { ProtectRequest } from './protect-request.js';
@@ -45,6 +50,8 @@ export class DomainKeeper {
   #tail: Promise<void> = Promise.resolve();
   #lookQueued = false;
   #timer: NodeJS.Timeout | undefined;
+  /** Between looks while something is waited for, and between tries that failed. */
+  #waitMs = RECOVERY_DELAY_MS_MIN;
   #delayMs = RECOVERY_DELAY_MS_MIN;
   #notBeforeMs = 0;
   #step: Step | undefined;
@@ -258,6 +265,7 @@ export class DomainKeeper {
     }
     if (step.step !== this.#step?.step || step.because !== this.#step.because) {
       this.host.log.info(LOG_EVENTS.recovery, { domain: this.domain, ...step });
+      this.#waitMs = RECOVERY_DELAY_MS_MIN;
     }
     this.#step = step;
     switch (step.step) {
@@ -265,7 +273,9 @@ export class DomainKeeper {
         return;
       case 'ask':
       case 'wait':
-        return this.#tryLater();
+        this.#lookIn(this.#waitMs);
+        this.#waitMs = Math.min(this.#waitMs * 2, RECOVERY_WAIT_MS_MAX);
+        return;
       case 'protect':
       case 'reprotect':
         return this.#startAgain(record, step.step);
@@ -450,9 +460,9 @@ export class DomainKeeper {
     );
   }
 
-  #tryLater(error?: string): void {
+  #tryLater(error: string): void {
     const { domain } = this;
-    if (error !== undefined) this.host.log.warn(LOG_EVENTS.recovery, { domain, error });
+    this.host.log.warn(LOG_EVENTS.recovery, { domain, error });
     this.#lookIn(this.#backOff());
   }
 

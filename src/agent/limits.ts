@@ -7,6 +7,9 @@ export const RECOVERY_DEFAULT = 'automatic' as const;
 export const RECOVERY_DELAY_MS_MIN = 250;
 export const RECOVERY_DELAY_MS_MAX = 10_000;
 
+/** Between two questions to the other host while it is waited for: it is a small one. */
+export const RECOVERY_WAIT_MS_MAX = 2_000;
+
 /** The last checkpoint of a guest that is handed over, its way to the backup, and the takeover there. */
 export const SWITCHOVER_TIMEOUT_MS = 30_000;
 
