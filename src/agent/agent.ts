@@ -147,7 +147,8 @@ export class Agent {
     switch (decodeMessage('purpose', payload).purpose) {
       case 'report': {
         const request = decodeMessage('report', payload);
-        const life = await this.#keeper(request.domain).livingHere();
+        const keeper = this.#keepers.get(request.domain) ?? this.#stranger(request.domain);
+        const life = await keeper.livingHere();
         const answer = await report(this.#host.holdings, request, life);
         // One that has its standby already has its memory as well.
         if (request.needs !== undefined && life.free) {

@@ -284,10 +284,8 @@ export class BackupSession {
     } catch (error) {
       const reason = reasonOf(error);
       this.dependencies.log.error(LOG_EVENTS.takeover, { reason });
-      if (this.#planned) {
-        await this.#giveBack(reason);
-        this.#end('promoteFailed', reason);
-      } else this.#raise('promoteFailed', reason);
+      await this.#giveBack(reason);
+      this.#end('promoteFailed', reason);
     }
   }
 
@@ -298,14 +296,15 @@ export class BackupSession {
     await terms.write({ domain, term: this.#term, ours: false, startable: true });
   }
 
-  /** The guest may go on where it stands: the term is given back before that is said. */
+  /** The guest may go on where it was, once nothing of it is here; the term is given back before that is said. */
   async #giveBack(reason: Reason): Promise<void> {
     const { domain } = this.config;
     const { terms } = this.dependencies;
     try {
+      await this.#peer?.destroy();
       await terms.write({ domain, term: this.#term, ours: false });
       await this.#peer?.sayFailed(reason);
-      await this.#dropPeer();
+      this.#peer = undefined;
     } catch (error) {
       this.dependencies.log.error(LOG_EVENTS.teardown, { error: messageOf(error) });
     }

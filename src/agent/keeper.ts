@@ -284,7 +284,7 @@ export class DomainKeeper {
         this.#session = undefined;
         return this.look();
       case 'claim':
-        await claimDomain(this.host, record);
+        await claimDomain(this.host, record, peerTerm);
         return this.look();
     }
   }

@@ -48,9 +48,9 @@ export class OwnTerm {
     await this.#write(false, this.#startable);
   }
 
-  /** The other host took the next term and gave it back: the one after is ours. */
-  async takeBack(): Promise<void> {
-    this.#term += 2;
+  /** The other host gave `newer` back: the one after is ours. */
+  async takeAfter(newer: number): Promise<void> {
+    this.#term = Math.max(this.#term, newer + 1);
     await this.#write(true, false);
   }
 

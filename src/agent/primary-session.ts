@@ -18,6 +18,7 @@ import { type BackupLink, connectBackup } from './backup-link.js';
 import { type EpochReport, epochReport } from './epoch-report.js';
 import { agentError } from './errors.js';
 import { Exposure } from './exposure.js';
+import { takeGivenBack } from './given-back.js';
 import type { GuestEnd } from './guest-end.js';
 import { handOver } from './hand-over.js';
 import { GOODBYE_FOR_GOOD } from './limits.js';
@@ -136,10 +137,8 @@ export class PrimarySession {
    */
   async switchover(): Promise<void> {
     const handedOver = deferred();
-    handedOver.promise.catch(() => undefined);
     if (this.#machine.accepts('switchoverAsked')) this.#handingOver = handedOver;
-    await this.#machine.raise('switchoverAsked');
-    await handedOver.promise;
+    await Promise.all([this.#machine.raise('switchoverAsked'), handedOver.promise]);
   }
 
   /** The other host acted on `term`: the copy here ends. */
@@ -397,8 +396,10 @@ export class PrimarySession {
   }
 
   #startReconnecting(): void {
+    const { config } = this;
+    const { log, trust } = this.dependencies;
     const reconnecting = reconnect({
-      log: this.dependencies.log,
+      log,
       signal: this.#retry.signal,
       // Its hold would not cover what was plugged in: an operator must unprotect it.
       guest: async () =>
@@ -409,6 +410,7 @@ export class PrimarySession {
         this.#protection?.fail(wireError('WIRE_CLOSED', 'protection begins anew'));
         await this.#machine.raiseIfMeaningful('peerReturned');
       },
+      onSuperseded: (error) => takeGivenBack(error, this.#own, { config, trust }),
     });
     // Beside the table's queue: a backup may be long in coming.
     reconnecting.catch((error: unknown) => this.#lose(error, reasonOf(error)));
@@ -464,7 +466,7 @@ export class PrimarySession {
   }
 
   async #takeBack(): Promise<void> {
-    await this.#own.takeBack();
+    await this.#own.takeAfter(this.#own.term + 1);
     await this.#guest?.letRun();
   }
 

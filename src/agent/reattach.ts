@@ -24,7 +24,7 @@ export async function reattach(
 ): Promise<PrimaryGuest | undefined> {
   // First, as libvirt may be away for long, and the other host needs none of it.
   const there = await askReport(config.backup, config.domain, [], trust);
-  if (there.term > term) throw supersededBy(there.term);
+  if (there.ours && there.term > term) throw supersededBy(there.term);
   if (!former.isAlive) return undefined;
   return PrimaryGuest.again(former, config, session, listener);
 }

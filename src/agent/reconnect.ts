@@ -1,6 +1,6 @@
 /** A primary whose backup is lost tries to reach it again, with back-off, for as long as that is wanted. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../errors.js';
+import { messageOf, type UnderstudyError } from '../errors.js';
 import { agentError } from './errors.js';
 import { RECONNECT_DELAY_MS_MAX, RECONNECT_DELAY_MS_MIN } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
@@ -13,10 +13,18 @@ export interface Reconnecting {
   /** The guest to be protected again; undefined when there is nothing to try for any more. */
   guest: () => Promise<PrimaryGuest | undefined>;
   connect: (guest: PrimaryGuest) => Promise<void>;
+  /** The other host says that it acted on a newer term. Throws what it was given unless that may be tried again. */
+  onSuperseded: (error: UnderstudyError) => Promise<void>;
 }
 
 /** Resolves when connected or not wanted any more; rejects when the other host acted on a newer term. */
-export async function reconnect({ log, signal, guest, connect }: Reconnecting): Promise<void> {
+export async function reconnect({
+  log,
+  signal,
+  guest,
+  connect,
+  onSuperseded,
+}: Reconnecting): Promise<void> {
   let delayMs = RECONNECT_DELAY_MS_MIN;
   while (!signal.aborted) {
     try {
@@ -25,7 +33,7 @@ export async function reconnect({ log, signal, guest, connect }: Reconnecting): 
       await requireAlive(now);
       return await connect(now);
     } catch (error) {
-      if (isSuperseded(error)) throw error;
+      if (isSuperseded(error)) await onSuperseded(error);
       log.debug(LOG_EVENTS.backupLost, { error: messageOf(error), delayMs });
     }
     await delay(delayMs, undefined, { signal }).catch(() => undefined);

@@ -29,9 +29,14 @@ export async function yieldDomain(host: Host, record: DomainRecord, term: number
 }
 
 /** The other host agrees that the domain is this one's; one that died is started again. */
-export async function claimDomain(host: Host, record: DomainRecord): Promise<void> {
+export async function claimDomain(
+  host: Host,
+  record: DomainRecord,
+  peerTerm: number,
+): Promise<void> {
   const { domain, peer, endedOnPurpose } = record;
-  const term = (await host.terms.read(domain)).term + 1;
+  const own = await host.terms.read(domain);
+  const term = Math.max(own.term, peerTerm) + 1;
   await claimTerm({ agent: peer, trust: host.trust }, domain, term);
   await host.terms.write({ domain, term, ours: true });
   host.log.warn(LOG_EVENTS.domainClaimed, { domain, term, starts: !endedOnPurpose });

@@ -39,9 +39,10 @@ export async function askOtherHost(
   { domain, peer }: DomainRecord,
 ): Promise<{ peer: Situation['peer']; term: number }> {
   try {
-    const { term, mayTakeOver, free } = await askReport(peer, domain, [], host.trust);
+    const { term, ours, mayTakeOver, free } = await askReport(peer, domain, [], host.trust);
     const own = await host.terms.read(domain);
-    return { peer: { newerTerm: term > own.term, mayTakeOver, free }, term };
+    // A newer term that is not its own was given back.
+    return { peer: { newerTerm: ours && term > own.term, mayTakeOver, free }, term };
   } catch (error) {
     host.log.debug(LOG_EVENTS.peerSilent, { domain, peer, error: messageOf(error) });
     return { peer: 'silent', term: 0 };
