@@ -4,12 +4,14 @@
  */
 import { rm } from 'node:fs/promises';
 import type { Server } from 'node:net';
+import { findHost } from '../config/hosts-file.js';
 import { FAULTS, isFault } from '../epoch/faults.js';
 import { messageOf } from '../errors.js';
 import type { ClusterTrust } from '../pki/cluster-trust.js';
 import type { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
+import { HEARTBEAT_PATHS_MAX } from '../wire/limits.js';
 import { commonVersion, decodeMessage } from '../wire/messages.js';
 import { watchCertificates } from './certificate-watch.js';
 import { checkAll, type Endpoint, type FullReport } from './check.js';
@@ -190,11 +192,13 @@ export class Agent {
     if (!settings.success) throw agentError('AGENT_BAD_REQUEST', issueOf(settings.error));
     this.#requireFaults(settings.data.faults);
     await this.#requireNotOlder(domain, term);
-    const host = channel.peer.slice(0, channel.peer.lastIndexOf(':'));
+    const host = channel.peer.slice(0, channel.peer.lastIndexOf(':')).replace(/^::ffff:/, '');
+    const known = findHost((await this.trust.hosts()) ?? [], host);
     const primary = {
       peer: { host, port: agentPort },
       settings: settings.data,
-      peerAddresses: message.addresses ?? [host],
+      // Heartbeats go by every path that is known, in this direction too.
+      peerAddresses: message.addresses ?? known?.addresses.slice(0, HEARTBEAT_PATHS_MAX) ?? [host],
       ownAddresses: backupAddresses,
     };
     const prepared = await this.#keeper(domain).prepareBackup(primary, term);

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { DurableRecords, type RecordFiles } from '../durable-records.js';
+import { HEARTBEAT_PATHS_MAX } from '../wire/limits.js';
 import { agentError } from './errors.js';
 import { primaryConfigSchema } from './session-config.js';
 import type { Takeover } from './status.js';
@@ -28,7 +29,7 @@ export function settingsOf(config: Settings): Settings {
   return { heartbeat, policy, consistency, outputHold, stagingBytes, recovery, faults };
 }
 
-const addresses = z.array(z.string().min(1).max(255)).min(1).max(8);
+const addresses = z.array(z.string().min(1).max(255)).min(1).max(HEARTBEAT_PATHS_MAX);
 
 const recordSchema = z.object({
   domain: z.string().min(1).max(255),

@@ -1,6 +1,7 @@
 /** What a session is told at its start. Checked on both sides of the fork. */
 import { z } from 'zod';
 import { INTERVAL_MS_MAX, INTERVAL_MS_MIN } from '../epoch/policy.js';
+import { HEARTBEAT_PATHS_MAX } from '../wire/limits.js';
 import { consistencySchema } from '../wire/messages.js';
 
 const common = {
@@ -41,7 +42,7 @@ export const primaryConfigSchema = z.object({
   /** The backup's agent. */
   backup: endpoint,
   /** Addresses of the backup that heartbeats go to; the first is usually the backup's own. */
-  heartbeatHosts: z.array(z.string().min(1)).min(1).max(8),
+  heartbeatHosts: z.array(z.string().min(1)).min(1).max(HEARTBEAT_PATHS_MAX),
   heartbeat: z.object({
     intervalMs: z.number().int().min(10).max(10_000),
     missedMax: z.number().int().min(2).max(100),
@@ -60,7 +61,7 @@ export const primaryConfigSchema = z.object({
   /** `takeover`: the domain came here by one, and goes back to the host that lost it. */
   origin: z.enum(['start', 'takeover']),
   /** Addresses of this host that heartbeats would go to, if the roles were changed. */
-  ownAddresses: z.array(z.string().min(1)).min(1).max(8).optional(),
+  ownAddresses: z.array(z.string().min(1)).min(1).max(HEARTBEAT_PATHS_MAX).optional(),
   faults: z.array(z.string()).max(10),
   /** Where this host's agent answers other hosts. */
   agentPort: z.number().int().min(1).max(65_535),

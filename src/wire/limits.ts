@@ -40,5 +40,8 @@ export const CONNECT_TIMEOUT_MS = 3_000;
 /** Disks of one domain; a number of a disk is one byte in the write log. */
 export const DISKS_MAX = 16;
 
+/** Addresses of one host by which it is heard. */
+export const HEARTBEAT_PATHS_MAX = 8;
+
 /** A pause that fails uses up an epoch; after a few in a row the attempt ends. */
 export const EPOCHS_PER_CHECKPOINT_MAX = 16;

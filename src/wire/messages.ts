@@ -94,7 +94,7 @@ export const diskRecordSchema = z.object({
   position: diskPositionSchema.optional(),
 });
 
-const hostAddresses = z.array(z.string().min(1).max(255)).min(1).max(8);
+const hostAddresses = z.array(z.string().min(1).max(255)).min(1).max(HEARTBEAT_PATHS_MAX);
 
 const heartbeatPolicySchema = z.object({
   intervalMs: z.number().int().min(10).max(10_000),
@@ -141,7 +141,7 @@ export const messageSchemas = {
     definition: z.string().max(400_000),
     persistentXml: z.string().max(400_000).optional(),
     heartbeat: heartbeatPolicySchema,
-    heartbeatPaths: z.number().int().min(1).max(8),
+    heartbeatPaths: z.number().int().min(1).max(HEARTBEAT_PATHS_MAX),
     consistency: consistencySchema,
     /** Of this protection, chosen at random; 32 hex digits. */
     session: z.string().length(32),
