@@ -1,7 +1,12 @@
 /** The JSON messages of the protocol: their shapes are checked on arrival, never assumed. */
 import { z } from 'zod';
 import { wireError } from './errors.js';
-import { DISKS_MAX, EPOCHS_PER_CHECKPOINT_MAX, TOKEN_BYTES } from './limits.js';
+import {
+  DISKS_MAX,
+  EPOCHS_PER_CHECKPOINT_MAX,
+  HEARTBEAT_PATHS_MAX,
+  TOKEN_BYTES,
+} from './limits.js';
 
 /**
  * Protocol versions this build speaks, newest first, with what each brought.
