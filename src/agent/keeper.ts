@@ -10,18 +10,15 @@ import { rowFor } from '../failover/table.js';
 import { inspectDomain } from '../hypervisor/inspect.js';
 import { restoreTap } from '../netbuffer/backends.js';
 import type { Message } from '../wire/messages.js';
-import { type SessionsHere, statusWithoutSession } from './copies.js';
+import { Attention } from './attention.js';
+import type { SessionsHere } from './copies.js';
 import type { DomainRecord, Settings } from './domain-record.js';
 import { settingsOf } from './domain-record.js';
+import { domainStatus } from './domain-status.js';
 import { agentError } from './errors.js';
 import type { FoundSession } from './found-sessions.js';
 import type { Host } from './host.js';
-import {
-  RECOVERY_DELAY_MS_MAX,
-  RECOVERY_DELAY_MS_MIN,
-  RECOVERY_WAIT_MS_MAX,
-  SESSION_END_TIMEOUT_MS,
-} from './limits.js';
+import { SESSION_END_TIMEOUT_MS } from './limits.js';
 import { LOG_EVENTS } from './log.js';
 import { askSwitchover } from './peer-agent.js';
 import type { ProtectRequest } from './protect-request.js';
@@ -48,19 +45,18 @@ export interface PrimaryHost {
 export class DomainKeeper {
   #session: SessionProcess | undefined;
   #tail: Promise<void> = Promise.resolve();
-  #lookQueued = false;
-  #timer: NodeJS.Timeout | undefined;
-  /** Between looks while something is waited for, and between tries that failed. */
-  #waitMs = RECOVERY_DELAY_MS_MIN;
-  #delayMs = RECOVERY_DELAY_MS_MIN;
-  #notBeforeMs = 0;
   #step: Step | undefined;
-  #closed = false;
+  readonly #attention: Attention;
 
   constructor(
     readonly domain: string,
     private readonly host: Host,
-  ) {}
+  ) {
+    this.#attention = new Attention(
+      () => this.#exclusive(() => this.#recover()),
+      (error) => host.log.warn(LOG_EVENTS.recovery, { domain, error: messageOf(error) }),
+    );
+  }
 
   get session(): SessionProcess | undefined {
     return this.#session;
@@ -68,8 +64,7 @@ export class DomainKeeper {
 
   /** The session goes on; the domain is looked at no more. */
   close(): void {
-    this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#attention.close();
   }
 
   adopt(found: FoundSession): void {
@@ -79,12 +74,7 @@ export class DomainKeeper {
 
   /** Something may have changed: what there is to do is done in the background. */
   look(): void {
-    if (this.#lookQueued || this.#closed) return;
-    this.#lookQueued = true;
-    void this.#exclusive(async () => {
-      this.#lookQueued = false;
-      await this.#recover();
-    }).catch((error: unknown) => this.#tryLater(messageOf(error)));
+    this.#attention.lookSoon();
   }
 
   protect(request: ProtectRequest): Promise<DomainStatus> {
@@ -206,52 +196,14 @@ export class DomainKeeper {
     return { mayTakeOver, free: false };
   }
 
-  /** Also without a session. Undefined when nothing is known of the domain on this host. */
-  async status(): Promise<DomainStatus | undefined> {
-    const record = await this.host.records.read(this.domain);
-    const session = this.#session;
-    if (session === undefined) return this.#statusFromRecord(record);
-    const status = await session.status();
-    const paused = record?.wanted === 'paused' && session.hasEnded;
-    return {
-      ...status,
-      ...(paused ? { state: 'paused' as const } : {}),
-      ...this.#extras(record, status),
-    };
-  }
-
-  #extras(record: DomainRecord | undefined, status?: DomainStatus): Partial<DomainStatus> {
-    const step = this.#step;
-    const recovery =
-      step === undefined || step.step === 'rest' || record?.settings.recovery !== 'automatic'
-        ? {}
-        : { recovery: step };
-    const takeover = status?.takeover ?? record?.takeover;
-    return { ...recovery, ...(takeover === undefined ? {} : { takeover }) };
-  }
-
-  async #statusFromRecord(record: DomainRecord | undefined): Promise<DomainStatus | undefined> {
-    const known = await statusWithoutSession(this.host.holdings, this.domain);
-    if (record === undefined) return known;
-    const { peer, wanted, settings } = record;
-    const { term, ours } = await this.host.terms.read(this.domain);
-    return {
-      ...known,
-      domain: this.domain,
-      role: ours ? 'primary' : 'backup',
-      state: ours && wanted === 'paused' ? 'paused' : 'unprotected',
-      term,
-      peer: `${peer.host}:${peer.port}`,
-      since: known?.since ?? new Date().toISOString(),
-      sessionPid: 0,
-      policy: settings.policy,
-      consistency: settings.consistency,
-      ...this.#extras(record),
-    };
+  /** Undefined when nothing is known of the domain on this host. */
+  status(): Promise<DomainStatus | undefined> {
+    const { domain } = this;
+    return domainStatus(this.host, { domain, session: this.#session, step: this.#step });
   }
 
   async #recover(): Promise<void> {
-    clearTimeout(this.#timer);
+    this.#attention.begin();
     const record = await this.#currentRecord();
     if (record === undefined) return;
     let situation = await situationHere(this.host, record, this.#session);
@@ -265,7 +217,7 @@ export class DomainKeeper {
     }
     if (step.step !== this.#step?.step || step.because !== this.#step.because) {
       this.host.log.info(LOG_EVENTS.recovery, { domain: this.domain, ...step });
-      this.#waitMs = RECOVERY_DELAY_MS_MIN;
+      this.#attention.waitAnew();
     }
     this.#step = step;
     switch (step.step) {
@@ -273,9 +225,7 @@ export class DomainKeeper {
         return;
       case 'ask':
       case 'wait':
-        this.#lookIn(this.#waitMs);
-        this.#waitMs = Math.min(this.#waitMs * 2, RECOVERY_WAIT_MS_MAX);
-        return;
+        return this.#attention.lookAgain();
       case 'protect':
       case 'reprotect':
         return this.#startAgain(record, step.step);
@@ -290,10 +240,7 @@ export class DomainKeeper {
   }
 
   async #startAgain(record: DomainRecord, step: 'protect' | 'reprotect'): Promise<void> {
-    // What failed at once would fail again at once.
-    const earlyMs = this.#notBeforeMs - performance.now();
-    if (earlyMs > 0) return this.#lookIn(earlyMs);
-    this.#notBeforeMs = performance.now() + this.#backOff();
+    if (!this.#attention.mayTry()) return;
     await this.#makeRoom();
     const now: DomainRecord = { ...record, role: 'primary', endedOnPurpose: false };
     await this.host.records.write(now);
@@ -309,7 +256,7 @@ export class DomainKeeper {
     const now = { ...record };
     if (status.role === 'primary' && status.state === 'protected') {
       now.established = true;
-      this.#delayMs = RECOVERY_DELAY_MS_MIN;
+      this.#attention.succeeded();
     }
     if (status.takeover !== undefined) now.takeover = status.takeover;
     if (session.hasEnded && status.reason?.code === 'AGENT_GUEST_GONE') now.endedOnPurpose = true;
@@ -458,24 +405,6 @@ export class DomainKeeper {
         domain,
       },
     );
-  }
-
-  #tryLater(error: string): void {
-    const { domain } = this;
-    this.host.log.warn(LOG_EVENTS.recovery, { domain, error });
-    this.#lookIn(this.#backOff());
-  }
-
-  #lookIn(delayMs: number): void {
-    clearTimeout(this.#timer);
-    if (!this.#closed) this.#timer = setTimeout(() => this.look(), delayMs);
-  }
-
-  /** Milliseconds until the next try. */
-  #backOff(): number {
-    const delayMs = this.#delayMs;
-    this.#delayMs = Math.min(delayMs * 2, RECOVERY_DELAY_MS_MAX);
-    return delayMs;
   }
 
   #exclusive<T>(run: () => Promise<T>): Promise<T> {
