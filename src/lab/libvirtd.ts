@@ -95,7 +95,7 @@ function mountScript(prefix: string, directory: string): string {
   return [
     // Copies of other laboratories' mounts would live as long as this namespace.
     `awk '$1 == "${MOUNT_SOURCE}" && index($2 "/", "${runDirectory(prefix)}/") != 1 { print $2 }' /proc/mounts |` +
-      ' while read -r other; do umount -l "$other"; done',
+      ' while read -r other; do umount -l "$other" || ! mountpoint -q "$other"; done',
     // sysfs shows the network namespace of whoever mounts it; libvirt reads bridges there.
     'mount -t sysfs sysfs /sys',
     ...PRIVATE_DIRECTORIES.map((path) => `mount --rbind '${directory}${path}' '${path}'`),
