@@ -2,8 +2,11 @@
  * What the demo's scenarios play on: two hosts with an agent each, a guest that host a runs first, a client in
  * the middle of its one conversation with it. Each fault and what came of it becomes a `Turn`.
  */
+
 import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { readEvents } from '../../agent/event-tail.js';
+import { STATE_DIR_DEFAULT } from '../../agent/limits.js';
 import type { DomainStatus, Takeover } from '../../agent/status.js';
 import { monotonicMs } from '../../clock.js';
 import type { GuestOptions } from '../guest.js';
@@ -222,12 +225,12 @@ export class Stage {
     );
   }
 
-  /** From both hosts' events. */
+  /** From both hosts' events; those of a host without power are on its disk. */
   async statesSeen(): Promise<StatesSeen> {
     const [a, b] = await Promise.all(
       HOST_NAMES.map(async (host) => {
-        const { client } = this.pair.agent(host);
-        const events = await client.events({ domain: DOMAIN, count: EVENTS_MAX });
+        const stateDir = `${this.pair.lab.host(host).runDir}${STATE_DIR_DEFAULT}`;
+        const events = await readEvents(stateDir, { domain: DOMAIN, count: EVENTS_MAX });
         return statesOf(events, this.#askedAtEpochMs);
       }),
     );
