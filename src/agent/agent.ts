@@ -13,6 +13,7 @@ import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
 import { HEARTBEAT_PATHS_MAX } from '../wire/limits.js';
 import { commonVersion, decodeMessage } from '../wire/messages.js';
+import { hostOfPeer } from '../wire/peer-host.js';
 import { watchCertificates } from './certificate-watch.js';
 import { checkAll, type Endpoint, type FullReport } from './check.js';
 import { report } from './copies.js';
@@ -192,7 +193,7 @@ export class Agent {
     if (!settings.success) throw agentError('AGENT_BAD_REQUEST', issueOf(settings.error));
     this.#requireFaults(settings.data.faults);
     await this.#requireNotOlder(domain, term);
-    const host = channel.peer.slice(0, channel.peer.lastIndexOf(':')).replace(/^::ffff:/, '');
+    const host = hostOfPeer(channel.peer);
     const known = findHost((await this.trust.hosts()) ?? [], host);
     const primary = {
       peer: { host, port: agentPort },

@@ -18,6 +18,7 @@ import { wireError } from '../wire/errors.js';
 import type { Frame } from '../wire/frames.js';
 import { DEVICE_STATE_BYTES_MAX, RECORDED_BYTES } from '../wire/limits.js';
 import { type Consistency, commonVersion, decodeMessage, type Message } from '../wire/messages.js';
+import { hostOfPeer } from '../wire/peer-host.js';
 import { BackupDisks } from './backup-disks.js';
 import { BackupStandby } from './backup-standby.js';
 import { CHUNK_BUFFERS_KEPT, PATIENCE } from './limits.js';
@@ -279,7 +280,7 @@ async function startReplica(
     ...listener.disks,
     term,
     log,
-    peerHost: channel.peer.slice(0, channel.peer.lastIndexOf(':')),
+    peerHost: hostOfPeer(channel.peer),
     recycle: (chunk) => pool.recycle(chunk),
     onFailed: listener.onDisksFailed,
   });

@@ -28,7 +28,7 @@ export async function* followEvents(
   query: EventQuery,
   signal: AbortSignal,
 ): AsyncGenerator<EventRecord, void> {
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  await mkdir(stateDir, { recursive: true, mode: 0o711 });
   // Before the first look: nothing may fall between the two.
   const changes = new Changes(stateDir, signal);
   const tail = new EventTail(stateDir);

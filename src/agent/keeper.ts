@@ -12,8 +12,7 @@ import { restoreTap } from '../netbuffer/backends.js';
 import type { Message } from '../wire/messages.js';
 import { Attention } from './attention.js';
 import type { SessionsHere } from './copies.js';
-import type { DomainRecord, Settings } from './domain-record.js';
-import { settingsOf } from './domain-record.js';
+import { type DomainRecord, type Settings, settingsOf } from './domain-record.js';
 import { domainStatus } from './domain-status.js';
 import { agentError } from './errors.js';
 import type { FoundSession } from './found-sessions.js';
@@ -56,10 +55,6 @@ export class DomainKeeper {
       () => this.#exclusive(() => this.#recover()),
       (error) => host.log.warn(LOG_EVENTS.recovery, { domain, error: messageOf(error) }),
     );
-  }
-
-  get session(): SessionProcess | undefined {
-    return this.#session;
   }
 
   /** The session goes on; the domain is looked at no more. */
@@ -339,14 +334,8 @@ export class DomainKeeper {
   async #makeRoom(): Promise<void> {
     const present = this.#session;
     if (present === undefined || present.hasEnded) return;
-    const { state, takeover } = await present.status();
-    if (state === 'promoted') {
-      const record = await this.host.records.read(this.domain);
-      if (record !== undefined && takeover !== undefined) {
-        await this.host.records.write({ ...record, takeover });
-      }
-      await present.request('/v1/unprotect', { force: true });
-    }
+    const { state } = await present.status();
+    if (state === 'promoted') await present.request('/v1/unprotect', { force: true });
     await this.#requireOver(present);
   }
 

@@ -2,8 +2,10 @@
  * What is done to a host by commands that every host knows: signals, full disks, and mending both. A process is
  * only ever touched after its command line was seen to be what it should be.
  */
+
 import { dirname } from 'node:path';
 import type { DomainStatus } from '../agent/status.js';
+import { quoted } from '../shell-word.js';
 import type { ChaosHost } from './chaos-host.js';
 import { chaosError } from './errors.js';
 import type { Target } from './faults.js';
@@ -127,9 +129,4 @@ export async function roomIn(host: ChaosHost, directory: string): Promise<number
     `df -B1 --output=avail ${quoted(directory)} | tail -n 1`,
   );
   return Number(stdout);
-}
-
-/** One word of a shell, whatever is in it. */
-export function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,5 +1,7 @@
 /** Puts one fault into a pair of hosts, and takes it back. The only place where a fault becomes commands. */
+
 import { messageOf } from '../errors.js';
+import { quoted } from '../shell-word.js';
 import type { ChaosHost } from './chaos-host.js';
 import type { ChaosLink, Step, Target, Way } from './faults.js';
 import { kindOf } from './faults.js';
@@ -10,7 +12,6 @@ import {
   fillDisk,
   letGoOn,
   pidOf,
-  quoted,
   sendSignal,
 } from './host-commands.js';
 import { SELF_HEAL_MARGIN_MS } from './limits.js';

@@ -8,6 +8,7 @@ import { homedir } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { Client, type ClientChannel, type ConnectConfig } from 'ssh2';
 import { messageOf } from '../errors.js';
+import { quoted } from '../shell-word.js';
 import { chaosError } from './errors.js';
 import type { InventoryHost } from './inventory.js';
 import { OUTPUT_BYTES_MAX, SSH_READY_MS_MAX } from './limits.js';
@@ -37,8 +38,7 @@ export class SshConnection {
    */
   async run(script: string, timeoutMs: number): Promise<Outcome> {
     const client = await this.#connected();
-    const quotedScript = `'${script.replaceAll("'", "'\\''")}'`;
-    const command = `${this.target.user === 'root' ? '' : 'sudo -n '}sh -c ${quotedScript}`;
+    const command = `${this.target.user === 'root' ? '' : 'sudo -n '}sh -c ${quoted(script)}`;
     return new Promise((resolve, reject) => {
       const fail = (cause: unknown): void => {
         clearTimeout(timer);

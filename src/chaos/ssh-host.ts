@@ -7,10 +7,11 @@ import type { ProtectBody } from '../agent/client.js';
 import { controlSocket } from '../agent/control-api.js';
 import type { DomainStatus } from '../agent/status.js';
 import { UnderstudyError } from '../errors.js';
+import { quoted } from '../shell-word.js';
 import type { ChaosHost } from './chaos-host.js';
 import { chaosError } from './errors.js';
 import type { ChaosLink, Way } from './faults.js';
-import { quoted, roomIn, runChecked } from './host-commands.js';
+import { roomIn, runChecked } from './host-commands.js';
 import type { InventoryHost } from './inventory.js';
 import {
   BOOT_MS_MAX,

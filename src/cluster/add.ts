@@ -16,12 +16,13 @@ import { messageOf } from '../errors.js';
 import { issueCertificate } from '../pki/authority.js';
 import { ClusterTrust } from '../pki/cluster-trust.js';
 import { pkiFiles } from '../pki/files.js';
+import { quoted } from '../shell-word.js';
 import { clusterError } from './errors.js';
 import { checkedHost, hostsOf, ownName, readAuthority, withHost, writeHosts } from './files.js';
 import { greetAgent } from './greet-agent.js';
 import { AGENT_ANSWER_RETRY_MS, AGENT_ANSWER_TIMEOUT_MS } from './limits.js';
 import { type HostFacts, judgeProbe, PROBE_SCRIPT } from './requirements.js';
-import { quoted, type SshConnection } from './ssh.js';
+import type { SshConnection } from './ssh.js';
 
 export interface AddRequest {
   /** Default: the host's own name. */

@@ -3,6 +3,7 @@ import type { AgentClient } from '../agent/client.js';
 import type { Config } from '../config/config-file.js';
 import type { ClusterHost } from '../config/hosts-file.js';
 import { UnderstudyError } from '../errors.js';
+import { hostOfPeer } from '../wire/peer-host.js';
 import { clusterError } from './errors.js';
 import { hostsOf, ownName, writeHosts } from './files.js';
 
@@ -32,7 +33,7 @@ async function requireUnused(
     const domains = await client.list();
     used = domains
       .filter(({ state, over }) => over !== true && state !== 'unprotected')
-      .filter(({ peer }) => addresses.includes(hostOf(peer ?? '')))
+      .filter(({ peer }) => addresses.includes(hostOfPeer(peer ?? '')))
       .map(({ domain }) => domain);
   } catch (error) {
     if (!(error instanceof UnderstudyError)) throw error;
@@ -41,9 +42,4 @@ async function requireUnused(
   if (used.length > 0) {
     throw clusterError('HOST_IN_USE', `${used.join(', ')} protected together with ${name}`);
   }
-}
-
-/** Of host:port, as a socket or a request names it. */
-function hostOf(peer: string): string {
-  return peer.slice(0, peer.lastIndexOf(':')).replace(/^::ffff:/, '');
 }

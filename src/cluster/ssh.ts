@@ -9,6 +9,7 @@ import {
   type ServerHostKeyAlgorithm,
 } from 'ssh2';
 import { messageOf } from '../errors.js';
+import { quoted } from '../shell-word.js';
 import { clusterError } from './errors.js';
 import {
   fingerprint,
@@ -130,11 +131,6 @@ export class SshConnection {
     this.client.removeAllListeners('close');
     this.client.end();
   }
-}
-
-/** One word of sh. */
-export function quoted(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 /** Resolves with the host's key when it is new and was to be accepted. */

@@ -1,9 +1,9 @@
 /** Small decisions: protection, answers, rules of links, words of a shell. */
 import { describe, expect, it } from 'vitest';
 import { AnsweredWrites, AnswerSlices, isThere } from '../../../src/chaos/answers.js';
-import { quoted } from '../../../src/chaos/host-commands.js';
 import { addressRules, interfaceRules } from '../../../src/chaos/link-rules.js';
 import { type HostView, protectedPair, runner, viewLine } from '../../../src/chaos/protection.js';
+import { quoted } from '../../../src/shell-word.js';
 
 const view = (
   host: string,
