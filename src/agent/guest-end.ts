@@ -4,13 +4,20 @@
  * libvirt knows, but its word can come late (it cleans up first) or never (libvirtd hangs). So the
  * process itself is watched as well: one that has ended without a word after a while died.
  */
+import type { UnderstudyError } from '../errors.js';
 import { isGone, type LifecycleEvent } from '../hypervisor/lifecycle.js';
 import { native } from '../native.js';
+import { agentError } from './errors.js';
 
 export interface GuestEnd {
   how: string;
   /** Shut down or destroyed by somebody; otherwise QEMU died. */
   onPurpose: boolean;
+}
+
+export function guestEndError({ how, onPurpose }: GuestEnd, domain: string): UnderstudyError {
+  const code = onPurpose ? 'AGENT_GUEST_GONE' : 'AGENT_GUEST_DIED';
+  return agentError(code, `the guest ${how}`, { domain });
 }
 
 /** libvirt looks every 200 ms whether a QEMU that it destroys has ended (virProcessKillPainfully). */

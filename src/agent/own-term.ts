@@ -7,6 +7,7 @@ import type { TermStore } from '../failover/term-store.js';
 export class OwnTerm {
   #term = 1;
   #startable = true;
+  #written: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly domain: string,
@@ -54,7 +55,11 @@ export class OwnTerm {
     await this.#write(true, false);
   }
 
+  /** In the order of the calls. */
   #write(ours: boolean, startable: boolean): Promise<void> {
-    return this.store.write({ domain: this.domain, term: this.#term, ours, startable });
+    const record = { domain: this.domain, term: this.#term, ours, startable };
+    const written = this.#written.then(() => this.store.write(record));
+    this.#written = written.catch(() => undefined);
+    return written;
   }
 }

@@ -19,7 +19,7 @@ import { type EpochReport, epochReport } from './epoch-report.js';
 import { agentError } from './errors.js';
 import { Exposure } from './exposure.js';
 import { takeGivenBack } from './given-back.js';
-import type { GuestEnd } from './guest-end.js';
+import { type GuestEnd, guestEndError } from './guest-end.js';
 import { handOver } from './hand-over.js';
 import { GOODBYE_FOR_GOOD } from './limits.js';
 import { LOG_EVENTS, type Log } from './log.js';
@@ -116,6 +116,8 @@ export class PrimarySession {
     await this.#ended.promise;
     this.#retry.abort();
     this.#protection?.fail(wireError('WIRE_CLOSED', 'the session ended'));
+    // A libvirt call of the attempt may wait for a start of the domain, which waits for the term (qemu.d hook).
+    await this.#settleTerm();
     await this.#attempting;
     await this.#settleTerm();
     await this.#guest?.close();
@@ -201,6 +203,7 @@ export class PrimarySession {
     const guest = await this.#currentGuest();
     await this.#recordDisks(guest);
     const lastEpoch = this.#protection?.lastEpoch ?? this.#lastEpoch;
+    if (this.#over && this.#link === undefined) return;
     const link = this.#link ?? (await this.#connect(guest));
     this.#link = undefined;
     if (this.#over || this.#stale) {
@@ -260,8 +263,8 @@ export class PrimarySession {
 
   async #connect(guest: PrimaryGuest): Promise<BackupLink> {
     const { config, dependencies } = this;
-    await this.#own.cover();
     this.#certain = false;
+    await this.#own.cover();
     return connectBackup({
       config,
       trust: dependencies.trust,
@@ -417,12 +420,7 @@ export class PrimarySession {
   }
 
   #onGuestEnded(end: GuestEnd): void {
-    const message = `the guest ${end.how}`;
-    const reason = reasonOf(
-      agentError(end.onPurpose ? 'AGENT_GUEST_GONE' : 'AGENT_GUEST_DIED', message, {
-        domain: this.config.domain,
-      }),
-    );
+    const reason = reasonOf(guestEndError(end, this.config.domain));
     this.#end(end.onPurpose ? 'guestStopped' : 'guestCrashed', reason);
   }
 
