@@ -71,8 +71,7 @@ async function letIn(
   { security, log }: ListenerDependencies,
 ): Promise<void> {
   if (security === 'plain') return greet(new FrameChannel(accepted), handler, log);
-  const { socket, refusal } = await acceptSecure(accepted, security);
-  const channel = new FrameChannel(socket);
+  const { channel, refusal } = await acceptSecure(accepted, security);
   try {
     if (refusal === undefined) return await greet(channel, handler, log);
   } catch (error) {

@@ -44,6 +44,8 @@ export async function connectSecure(
     address,
     timeoutMs,
   );
+  // At once: it hears what the peer says, and that it hangs up, while its certificate is judged.
+  const channel = new FrameChannel(socket, reads);
   try {
     const peer = `${address.host}:${address.port}`;
     const certificate = socket.getPeerX509Certificate();
@@ -51,9 +53,9 @@ export async function connectSecure(
     const refusal = refusalOfCertificate(peer, certificate, verdict);
     if (refusal !== undefined || certificate === undefined) throw refusal;
     await trust.identify(certificate, address.host);
-    return new FrameChannel(socket, reads);
+    return channel;
   } catch (error) {
-    socket.destroy();
+    channel.destroy();
     throw error;
   }
 }

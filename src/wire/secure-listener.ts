@@ -5,13 +5,14 @@
 import type { Socket } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import { UnderstudyError } from '../errors.js';
+import { FrameChannel } from './channel.js';
 import { wireError } from './errors.js';
 import { HANDSHAKE_TIMEOUT_MS } from './limits.js';
 import { tlsOptions } from './tls-options.js';
 import { handshakeError, type PeerTrust, refusalOfCertificate } from './trust.js';
 
 export interface SecureConnection {
-  socket: TLSSocket;
+  channel: FrameChannel;
   /** Why the caller is not let in. The connection stands, so that it can be told. */
   refusal: UnderstudyError | undefined;
 }
@@ -28,7 +29,9 @@ export async function acceptSecure(
   try {
     const options = tlsOptions(await trust.credentials());
     const socket = await shakeHands(accepted, options, timeoutMs);
-    return { socket, refusal: await judge(socket, trust) };
+    // At once: a caller may hang up while it is judged.
+    const channel = new FrameChannel(socket);
+    return { channel, refusal: await judge(socket, trust) };
   } catch (error) {
     accepted.destroy();
     throw error;

@@ -1,7 +1,7 @@
 /** Listeners and connections over TLS on the loopback address. */
 import { createServer, type Server, type Socket } from 'node:net';
 import { deferred } from '../../../src/deferred.js';
-import { FrameChannel } from '../../../src/wire/channel.js';
+import type { FrameChannel } from '../../../src/wire/channel.js';
 import { connectSecure } from '../../../src/wire/secure-connect.js';
 import { acceptSecure, type SecureConnection } from '../../../src/wire/secure-listener.js';
 import type { PeerTrust } from '../../../src/wire/trust.js';
@@ -29,16 +29,16 @@ export async function secureListener(trust: PeerTrust, timeoutMs?: number): Prom
   return { port: address.port, accepted: accepted.promise };
 }
 
-/** The one that called, the one that was called, and the socket of that one. */
+/** The one that called, the one that was called. */
 export async function securePair(
   calling: PeerTrust,
   called: PeerTrust,
-): Promise<{ client: FrameChannel; server: FrameChannel; socket: Socket }> {
+): Promise<{ client: FrameChannel; server: FrameChannel }> {
   const { port, accepted } = await secureListener(called);
   const client = await connectSecure({ host: '127.0.0.1', port }, calling);
-  const { socket, refusal } = await accepted;
+  const { channel: server, refusal } = await accepted;
   if (refusal !== undefined) throw refusal;
-  return { client, server: new FrameChannel(socket), socket };
+  return { client, server };
 }
 
 /** For `afterEach`. */

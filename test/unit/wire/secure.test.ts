@@ -12,6 +12,7 @@ import type { FrameChannel } from '../../../src/wire/channel.js';
 import type { Frame } from '../../../src/wire/frames.js';
 import { connectSecure } from '../../../src/wire/secure-connect.js';
 import { tlsOptions } from '../../../src/wire/tls-options.js';
+import type { Credentials, PeerTrust } from '../../../src/wire/trust.js';
 import {
   type HostFiles,
   loopbackHost,
@@ -41,12 +42,7 @@ describe('a caller', () => {
     const { port, accepted } = await secureListener(b);
     const own = await new ClusterTrust({ ...files }).credentials().catch(() => undefined);
     const credentials = own ?? (await readAnyway(files));
-    const socket = connectTls({
-      host: HOST,
-      port,
-      ...tlsOptions(credentials),
-      rejectUnauthorized: false,
-    });
+    const socket = connectTls({ host: HOST, port, ...believing(credentials) });
     socket.on('error', () => undefined);
     const { refusal } = await accepted;
     socket.destroy();
@@ -87,6 +83,21 @@ describe('a caller', () => {
     await expect(securePair(a, trust)).rejects.toEqual(coded('WIRE_UNKNOWN_HOST'));
   });
 
+  it('may hang up while it is judged', async () => {
+    const [asked, judged] = [deferred(), deferred()];
+    const { port, accepted } = await secureListener(slowly(b, judged.promise, asked.resolve));
+    const plain = connectPlain({ host: HOST, port });
+    const caller = connectTls({ socket: plain, ...(await asCaller(a)) });
+    await asked.promise;
+    caller.on('error', () => undefined);
+    plain.resetAndDestroy();
+    // Whoever shakes hands after it was heard after it.
+    (await securePair(a, b)).client.destroy();
+    judged.resolve();
+    const { channel } = await accepted;
+    await expect(channel.next(1_000)).rejects.toEqual(coded('WIRE_CLOSED'));
+  });
+
   it('that does not speak TLS costs its connection', async () => {
     for (const bytes of [Buffer.alloc(64, 0x47), Buffer.from('GET / HTTP/1.1\r\n\r\n')]) {
       const { port, accepted } = await secureListener(b);
@@ -119,6 +130,20 @@ describe('one who is called', () => {
   it('must have a certificate of the cluster', async () => {
     const foreign = new ClusterTrust(await loopbackHost(await makeAuthority(), 'b'));
     await expect(securePair(a, foreign)).rejects.toEqual(coded('WIRE_FOREIGN_CA'));
+  });
+
+  it('is heard also when it answers before it is judged', async () => {
+    const judged = deferred();
+    const { port, accepted } = await secureListener(b);
+    const calling = connectSecure({ host: HOST, port }, slowly(a, judged.promise));
+    const { channel } = await accepted;
+    await channel.send({ type: 'refuse', epoch: 0, term: 7 });
+    // As above.
+    (await securePair(a, b)).client.destroy();
+    judged.resolve();
+    const client = await calling;
+    expect(await client.next(1_000)).toMatchObject({ type: 'refuse', term: 7 });
+    client.destroy();
   });
 
   it('must be the host that was called', async () => {
@@ -250,12 +275,15 @@ describe('a channel over TLS', () => {
     first.server.destroy(new Error('no more'));
     expect(await here).toMatchObject({ message: 'no more' });
 
-    const { client, socket } = await securePair(a, b);
+    const { port, accepted } = await secureListener(b);
+    const stranger = connectTls({ host: HOST, port, ...(await asCaller(a)) });
+    const { channel } = await accepted;
     const reason = new Promise((resolve) =>
-      client.receive({ onFrame: () => undefined, onClosed: resolve }),
+      channel.receive({ onFrame: () => undefined, onClosed: resolve }),
     );
-    socket.write(Buffer.alloc(24, 0xee));
+    stranger.write(Buffer.alloc(24, 0xee));
     expect(await reason).toEqual(coded('WIRE_BAD_MAGIC'));
+    stranger.destroy();
   });
 
   it('limits silence, but not a transfer that the receiver takes slowly', async () => {
@@ -277,6 +305,23 @@ describe('a channel over TLS', () => {
     expect(await closed.promise).toEqual(coded('WIRE_TIMED_OUT'));
   });
 });
+
+/** Judges once `judged` has resolved. */
+const slowly = (trust: PeerTrust, judged: Promise<void>, onAsked?: () => void): PeerTrust => ({
+  credentials: () => trust.credentials(),
+  identify: async (...of) => {
+    onAsked?.();
+    await judged;
+    return trust.identify(...of);
+  },
+});
+
+const believing = (credentials: Credentials) => ({
+  ...tlsOptions(credentials),
+  rejectUnauthorized: false,
+});
+
+const asCaller = async (trust: PeerTrust) => believing(await trust.credentials());
 
 /** Credentials that this host itself would refuse to use. */
 async function readAnyway({ files }: HostFiles) {
