@@ -2,6 +2,7 @@
  * The primary's way to its backup: asks the backup's agent for a session, says HELLO there, opens
  * the heartbeat paths. What it returns is connected and agreed, or a typed error was thrown.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ReplicaAnswer } from '../diskmirror/resync-plan.js';
 import { messageOf, type UnderstudyError } from '../errors.js';
 import { HeartbeatPaths } from '../failover/heartbeat-paths.js';
@@ -20,13 +21,16 @@ import {
 import { connectSecure } from '../wire/secure-connect.js';
 import type { PeerTrust } from '../wire/trust.js';
 import { settingsOf } from './domain-record.js';
-import { PATIENCE, PREPARE_TIMEOUT_MS } from './limits.js';
+import { notePath } from './heartbeat-notes.js';
+import { PATH_REOPEN_DELAY_MS, PATIENCE, PREPARE_TIMEOUT_MS } from './limits.js';
+import { LOG_EVENTS, type Log } from './log.js';
 import { refusalOf } from './refusal.js';
 import type { PrimaryConfig } from './session-config.js';
 
 export interface LinkRequest {
   config: PrimaryConfig;
   trust: PeerTrust;
+  log: Log;
   term: number;
   identity: GuestIdentity;
   description: DomainDescription;
@@ -35,7 +39,6 @@ export interface LinkRequest {
   session: string;
   firstEpoch: number;
   onSilent: (silentMs: number) => void;
-  onStall: (lateMs: number) => void;
   /** The backup has heard what was sent at `sentAtMs` (CLOCK_MONOTONIC). */
   onHeard: (sentAtMs: number) => void;
 }
@@ -47,8 +50,6 @@ export interface BackupLink {
   replica: ReplicaAnswer;
   /** host:port of the session. */
   peer: string;
-  /** Heartbeat paths that could not be opened; the others carry on. */
-  warnings: readonly string[];
 }
 
 export async function connectBackup(request: LinkRequest): Promise<BackupLink> {
@@ -81,8 +82,8 @@ export async function connectBackup(request: LinkRequest): Promise<BackupLink> {
     const welcome = await channel.next(WELCOME_TIMEOUT_MS);
     expectWelcome(welcome);
     const replica = decodeMessage('welcomeReplica', welcome.payload);
-    const { heartbeats, warnings } = await connectHeartbeats(request, prepared);
-    return { channel, heartbeats, warnings, replica, peer: `${host}:${port}` };
+    const heartbeats = await connectHeartbeats(request, prepared);
+    return { channel, heartbeats, replica, peer: `${host}:${port}` };
   } catch (error) {
     channel.destroy();
     throw error;
@@ -131,38 +132,60 @@ async function prepare({ config, trust, term }: LinkRequest): Promise<Message<'p
 }
 
 /**
- * Opens every path, and resolves with the first: heartbeats must flow while a slow path still connects.
- * A path that cannot be opened becomes a warning; when none can, the first reason is thrown.
+ * Opens every path, and resolves with the first: heartbeats must flow while a slow path still connects. One that
+ * goes down later, or cannot be opened, is tried again as long as the others carry on; when none can be opened, the
+ * first reason is thrown.
  */
 async function connectHeartbeats(
   request: LinkRequest,
   prepared: Message<'prepared'>,
-): Promise<{ heartbeats: HeartbeatPaths; warnings: string[] }> {
-  const { config, term } = request;
-  const hosts = config.heartbeatHosts;
-  const warnings: string[] = [];
-  const { heartbeat: policy } = config;
-  const paths = { role: 'primary' as const, policy, paths: hosts.length, term: () => term };
-  const heartbeats = new HeartbeatPaths(paths, {
-    onSilent: request.onSilent,
-    onStall: request.onStall,
-    onHeard: request.onHeard,
-    patience: () => PATIENCE,
-  });
-  const attempts = hosts.map(async (host, path) => {
-    try {
-      heartbeats.use(path, await openPath(request, prepared, host, path));
-    } catch (error) {
-      warnings.push(`heartbeat path ${host} is down: ${messageOf(error)}`);
-      throw error;
-    }
-  });
+): Promise<HeartbeatPaths> {
+  const { config, log, term } = request;
+  const { heartbeat: policy, heartbeatHosts: hosts } = config;
+  const reopening = new Set<number>();
+  const heartbeats = new HeartbeatPaths(
+    { role: 'primary', policy, paths: hosts, term: () => term },
+    {
+      onSilent: request.onSilent,
+      onStall: (lateMs) => log.warn(LOG_EVENTS.stall, { lateMs }),
+      onHeard: request.onHeard,
+      patience: () => PATIENCE,
+      onPath: (path, number) => {
+        notePath(log, path);
+        if (path.up || reopening.has(number)) return;
+        reopening.add(number);
+        void reopen(request, heartbeats, number).finally(() => reopening.delete(number));
+      },
+    },
+  );
+  const attempts = hosts.map(async (host, path) =>
+    heartbeats.use(path, await openPath(request, prepared, host, path)),
+  );
   try {
     await Promise.any(attempts);
-    return { heartbeats, warnings };
+    return heartbeats;
   } catch (error) {
     heartbeats.close();
     throw error instanceof AggregateError ? error.errors[0] : error;
+  }
+}
+
+/** Resolves when the path is heard again, or the connection has ended. */
+async function reopen(
+  request: LinkRequest,
+  heartbeats: HeartbeatPaths,
+  path: number,
+): Promise<void> {
+  const { ended: signal } = heartbeats;
+  const host = request.config.heartbeatHosts[path] ?? request.config.backup.host;
+  while (!signal.aborted && heartbeats.isDown(path)) {
+    try {
+      // A token opens each path once.
+      heartbeats.use(path, await openPath(request, await prepare(request), host, path));
+    } catch (error) {
+      request.log.debug(LOG_EVENTS.pathClosed, { address: host, error: messageOf(error) });
+    }
+    await delay(PATH_REOPEN_DELAY_MS, undefined, { signal }).catch(() => undefined);
   }
 }
 

@@ -21,6 +21,7 @@ import { type Consistency, commonVersion, decodeMessage, type Message } from '..
 import { hostOfPeer } from '../wire/peer-host.js';
 import { BackupDisks } from './backup-disks.js';
 import { BackupStandby } from './backup-standby.js';
+import { notePath } from './heartbeat-notes.js';
 import { CHUNK_BUFFERS_KEPT, PATIENCE } from './limits.js';
 import type { Log } from './log.js';
 import { refuse } from './refusal.js';
@@ -81,10 +82,12 @@ export class BackupPeer {
       onApplyFailed: (error) => listener.onStandbyDied(error.message),
     });
     const term = () => listener.term;
-    const paths = { role: 'backup' as const, policy: heartbeat, paths: heartbeatPaths, term };
-    this.heartbeats = new HeartbeatPaths(paths, {
+    const paths = Array.from({ length: heartbeatPaths }, () => undefined);
+    const options = { role: 'backup' as const, policy: heartbeat, paths, term };
+    this.heartbeats = new HeartbeatPaths(options, {
       onSilent: listener.onSilent,
       onStall: listener.onStall,
+      onPath: (path) => notePath(listener.log, path),
       patience: () => (this.#receiver.committed === undefined ? PATIENCE : 1),
     });
   }

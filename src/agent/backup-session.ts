@@ -16,6 +16,7 @@ import type { Frame } from '../wire/frames.js';
 import { decodeMessage, PROTOCOL_VERSIONS } from '../wire/messages.js';
 import { BackupPeer } from './backup-peer.js';
 import { agentError } from './errors.js';
+import { pathWarnings } from './heartbeat-notes.js';
 import { GOODBYE_FOR_GOOD } from './limits.js';
 import { LOG_EVENTS } from './log.js';
 import { SessionMachine } from './machine.js';
@@ -153,6 +154,7 @@ export class BackupSession {
   status(): DomainStatus {
     const { state, since, reason } = this.#machine;
     const peer = this.#peer;
+    const warnings = pathWarnings(peer?.heartbeats.summary);
     return {
       ...(this.#over ? { over: true as const } : {}),
       domain: this.config.domain,
@@ -172,6 +174,7 @@ export class BackupSession {
             replica: peer.summary,
             ...(peer.diskStatus === undefined ? {} : { disks: peer.diskStatus }),
           }),
+      ...(warnings.length === 0 ? {} : { warnings }),
       ...(this.#takeover === undefined ? {} : { takeover: this.#takeover }),
     };
   }

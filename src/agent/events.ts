@@ -39,6 +39,11 @@ export const EVENT_KINDS = {
   'sync-done': { by: 'session', meaning: 'All memory is on the backup; output is held from now.' },
   takeover: { by: 'session', meaning: 'A promotion with its figures, or why it failed.' },
   'backup-lost': { by: 'session', meaning: 'The way to the backup ended.' },
+  'heartbeat-path-down': {
+    by: 'session',
+    meaning: 'Nothing is heard of the other host at one `address`; its other paths carry on.',
+  },
+  'heartbeat-path-up': { by: 'session', meaning: 'It is heard there again.' },
   'devices-changed': { by: 'session', meaning: 'A device was plugged in or out.' },
   'hold-trouble': {
     by: 'session',

@@ -36,6 +36,9 @@ export const SESSION_END_TIMEOUT_MS = 10_000;
 export const RECONNECT_DELAY_MS_MIN = 250;
 export const RECONNECT_DELAY_MS_MAX = 5_000;
 
+/** Between attempts to open a heartbeat path that is down; each is bounded by itself. */
+export const PATH_REOPEN_DELAY_MS = 2_000;
+
 /** A QEMU that neither answers nor has ended by then is silent; libvirt tells of an end within 500 ms. */
 export const VITAL_SIGN_TIMEOUT_MS = 2_000;
 

@@ -268,6 +268,7 @@ export class PrimarySession {
     return connectBackup({
       config,
       trust: dependencies.trust,
+      log: dependencies.log,
       term: this.#own.term,
       identity: guest.identity,
       description: guest.description,
@@ -275,7 +276,6 @@ export class PrimarySession {
       session: this.#session,
       firstEpoch: (this.#protection?.lastEpoch ?? this.#lastEpoch) + 1,
       onSilent: (silentMs) => this.#protection?.suspect(silentMs),
-      onStall: (lateMs) => dependencies.log.warn(LOG_EVENTS.stall, { lateMs }),
       onHeard: (sentAtMs) => this.#protection?.heard(sentAtMs),
     });
   }

@@ -1,5 +1,6 @@
 /** The status of a primary session, put together from what the session knows. Pure but for the process's number. */
 import type { EpochRecords } from '../epoch/records.js';
+import { pathWarnings } from './heartbeat-notes.js';
 import type { SessionMachine } from './machine.js';
 import type { PrimaryGuest } from './primary-guest.js';
 import type { Protection } from './protection.js';
@@ -34,7 +35,7 @@ export function primaryStatus(facts: PrimaryFacts): DomainStatus {
   const { config, machine, guest, protection, records, diskSync, sync, holdTrouble } = facts;
   const { state, since, reason } = machine;
   const heartbeat = LINKED.has(state) ? protection?.heartbeat : undefined;
-  const warnings = [...(guest?.warnings ?? []), ...(protection?.warnings ?? [])];
+  const warnings = [...(guest?.warnings ?? []), ...pathWarnings(heartbeat)];
   if (holdTrouble !== undefined) warnings.push(holdTrouble);
   return {
     ...(facts.over ? { over: true as const } : {}),

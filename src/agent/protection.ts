@@ -18,6 +18,7 @@ import type { EpochRecords } from '../epoch/records.js';
 import { Shipper } from '../epoch/shipper.js';
 import { type SyncProgress, syncMemory } from '../epoch/sync.js';
 import { messageOf } from '../errors.js';
+import type { HeartbeatSummary } from '../failover/heartbeat-paths.js';
 import { Lease } from '../failover/lease.js';
 import { checkDeviceState } from '../hypervisor/device-state.js';
 import { native } from '../native.js';
@@ -84,7 +85,7 @@ export class Protection {
     return this.options.link.peer;
   }
 
-  get heartbeat(): { silentMs: number; timeoutMs: number; stalls: number } {
+  get heartbeat(): HeartbeatSummary {
     return this.options.link.heartbeats.summary;
   }
 
@@ -95,10 +96,6 @@ export class Protection {
   /** The backup said no, in so many words. */
   get wasRefused(): boolean {
     return this.#refused;
-  }
-
-  get warnings(): readonly string[] {
-    return this.options.link.warnings;
   }
 
   get lastEpoch(): number {

@@ -5,6 +5,7 @@ import type { PolicyOptions } from '../epoch/policy.js';
 import { type EpochRecord, type EpochRecords, type Spread, spreadOf } from '../epoch/records.js';
 import type { SyncProgress } from '../epoch/sync.js';
 import { UnderstudyError } from '../errors.js';
+import type { HeartbeatSummary } from '../failover/heartbeat-paths.js';
 import type { Step } from '../failover/recovery.js';
 import type { Role, State } from '../failover/states.js';
 import { PAGE_BYTES } from '../hypervisor/limits.js';
@@ -148,7 +149,7 @@ export interface DomainStatus {
   diskSync?: DiskSyncStatus;
   mirror?: MirrorStatus;
   hold?: HoldSummary;
-  heartbeat?: { silentMs: number; timeoutMs: number; stalls: number };
+  heartbeat?: HeartbeatSummary;
   replica?: ReplicaSummary;
   takeover?: Takeover;
   /** What the agent is doing about the domain by itself. */

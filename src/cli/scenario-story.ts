@@ -11,10 +11,11 @@ export function turnRows({ turns }: DemoFigures): [string, string][] {
   return turns.map((turn) => [turn.what, turnWords(turn)]);
 }
 
-export function listenerRows({ listener, turns }: DemoFigures): [string, string][] {
+export function listenerRows({ listener }: DemoFigures): [string, string][] {
   if (listener === undefined) return [];
   return [
-    ['takeovers that were listened to', `${listener.takeovers} of ${turns.length}`],
+    ['takeovers that were listened to', String(listener.takeovers)],
+    ['packets of a host that was the backup', none(listener.heard_of_backup)],
     ['packets while the other was heard', none(listener.heard_of_two)],
     ['packets heard and forgotten', none(listener.forgotten)],
     ['packets that never left', String(listener.held_back)],

@@ -77,7 +77,10 @@ function epochRows({ epochs, hold, heartbeat, replica }: DomainStatus): [string,
     ]);
   }
   if (heartbeat !== undefined) {
-    rows.push(['heartbeat', `silent ${heartbeat.silentMs} of ${heartbeat.timeoutMs} ms`]);
+    const { silentMs, timeoutMs, paths } = heartbeat;
+    const up = paths.filter((path) => path.up).length;
+    const heard = `${up} of ${paths.length} paths up`;
+    rows.push(['heartbeat', `silent ${silentMs} of ${timeoutMs} ms, ${heard}`]);
   }
   return rows;
 }

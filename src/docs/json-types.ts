@@ -19,6 +19,7 @@ const FILES = [
   'epoch/policy.ts',
   'epoch/records.ts',
   'epoch/sync.ts',
+  'failover/heartbeat-paths.ts',
   'failover/recovery.ts',
   'hypervisor/check.ts',
   'hypervisor/check-codes.ts',

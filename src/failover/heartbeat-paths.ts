@@ -6,20 +6,40 @@
  * before at the same moment. The backup answers at once, and has a clock only for what does not come: whoever may
  * promote must know to the millisecond when the peer was heard.
  *
- * While all paths are heard, each heartbeat takes only every other path; as soon as one is not, it takes all.
+ * While all paths are heard, each heartbeat takes only every other path; as soon as one is not, it takes all. A path
+ * that stays silent is down: the others carry on, and whoever opened it may open it again.
  */
 import { monotonicMs } from '../clock.js';
 import type { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
 import { HEARTBEAT_BYTES } from '../wire/limits.js';
 import type { HeartbeatPolicy } from '../wire/messages.js';
+import { hostOfPeer } from '../wire/peer-host.js';
 import { HeartbeatMonitor } from './heartbeat.js';
 import type { Role } from './states.js';
+
+export interface HeartbeatPath {
+  /** The peer's, on this path. */
+  address: string;
+  up: boolean;
+  silentMs: number;
+}
+
+export interface HeartbeatSummary {
+  /** Of the path that was heard last. */
+  silentMs: number;
+  timeoutMs: number;
+  /** Of our own process. */
+  stalls: number;
+  paths: HeartbeatPath[];
+}
 
 export interface HeartbeatListener {
   /** All paths have been silent for the time-out. Called once. */
   onSilent(silentMs: number): void;
   onStall(lateMs: number): void;
+  /** A path went down, or is heard again. */
+  onPath(path: HeartbeatPath, number: number): void;
   /** The peer has heard a heartbeat of ours that was sent at `sentAtMs` (CLOCK_MONOTONIC). */
   onHeard?(sentAtMs: number): void;
   /** How many times longer than the policy says the peer may be silent now. */
@@ -29,7 +49,8 @@ export interface HeartbeatListener {
 export interface HeartbeatOptions {
   role: Role;
   policy: HeartbeatPolicy;
-  paths: number;
+  /** The peer's address on each; `undefined` until it is connected. */
+  paths: readonly (string | undefined)[];
   term: () => number;
 }
 
@@ -37,10 +58,15 @@ export interface HeartbeatOptions {
 const ANSWER_LATE_INTERVALS = 1.5;
 /** A path is used every other interval; one that is silent for longer makes all of them be used. */
 const PATH_SILENT_INTERVALS = 3;
+/** One that is silent for so many time-outs is down; a busy machine may keep it waiting for one. */
+const PATH_DOWN_TIMEOUTS = 4;
 
 export class HeartbeatPaths {
   readonly #monitor: HeartbeatMonitor;
   readonly #channels: (FrameChannel | undefined)[];
+  readonly #addresses: (string | undefined)[];
+  readonly #down = new Set<number>();
+  readonly #ended = new AbortController();
   readonly #answers: boolean;
   #timer: NodeJS.Timeout;
   #beats = 0;
@@ -48,7 +74,6 @@ export class HeartbeatPaths {
   #due: number[] = [];
   #answering = false;
   #reported = false;
-  #closed = false;
   #silentMs = 0;
   /** Newest heartbeat heard: when the peer sent it, by its own clock. */
   #echo: bigint = 0n;
@@ -60,14 +85,25 @@ export class HeartbeatPaths {
     const { role, policy, paths } = options;
     this.#answers = role === 'backup';
     const lookEveryMs = policy.intervalMs * (this.#answers ? ANSWER_LATE_INTERVALS : 1);
-    this.#monitor = new HeartbeatMonitor(policy, paths, monotonicMs(), lookEveryMs);
-    this.#channels = Array.from({ length: paths }, () => undefined);
+    this.#monitor = new HeartbeatMonitor(policy, paths.length, monotonicMs(), lookEveryMs);
+    this.#channels = paths.map(() => undefined);
+    this.#addresses = [...paths];
     this.#timer = setTimeout(() => this.#tick(), lookEveryMs);
   }
 
-  get summary(): { silentMs: number; timeoutMs: number; stalls: number } {
+  get summary(): HeartbeatSummary {
     const { timeoutMs, stalls } = this.#monitor;
-    return { silentMs: Math.round(this.#silentMs), timeoutMs, stalls };
+    const paths = this.#allPaths().map((path) => this.#pathNow(path));
+    return { silentMs: Math.round(this.#silentMs), timeoutMs, stalls, paths };
+  }
+
+  /** Aborted by `close`. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  isDown(path: number): boolean {
+    return this.#down.has(path);
   }
 
   /** CLOCK_MONOTONIC ms at which any path was last heard. */
@@ -77,12 +113,13 @@ export class HeartbeatPaths {
 
   /** Takes a connected path; a new one replaces the old one of the same number. */
   use(path: number, channel: FrameChannel): void {
-    if (this.#closed || path >= this.#channels.length) {
+    if (this.#ended.signal.aborted || path >= this.#channels.length) {
       channel.destroy();
       return;
     }
     this.#channels[path]?.destroy();
     this.#channels[path] = channel;
+    this.#addresses[path] ??= hostOfPeer(channel.peer);
     this.#monitor.heard(path, monotonicMs());
     channel.expectSmall();
     channel.receive({
@@ -98,7 +135,7 @@ export class HeartbeatPaths {
   }
 
   close(): void {
-    this.#closed = true;
+    this.#ended.abort();
     clearTimeout(this.#timer);
     for (const channel of this.#channels) channel?.destroy();
   }
@@ -112,7 +149,7 @@ export class HeartbeatPaths {
     const sent = payload.readBigUInt64LE(0);
     const heard = payload.readBigUInt64LE(8);
     if (sent > this.#echo) this.#echo = sent;
-    if (heard > 0n && !this.#closed) this.listener.onHeard?.(Number(heard) / 1e6);
+    if (heard > 0n && !this.#ended.signal.aborted) this.listener.onHeard?.(Number(heard) / 1e6);
     if (this.#answers) this.#answer(path);
   }
 
@@ -158,13 +195,15 @@ export class HeartbeatPaths {
   }
 
   #beat(paths: readonly number[]): void {
-    if (this.#closed) return;
+    if (this.#ended.signal.aborted) return;
     const now = monotonicMs();
     const verdict = this.#monitor.look(now, this.listener.patience());
     this.#silentMs = verdict.silentMs;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#tick(), verdict.nextMs);
     if (verdict.stalled) this.listener.onStall(verdict.lateMs);
+    // What came during a stall is unread yet.
+    else this.#lookAtPaths();
     const payload = this.#heartbeat(now);
     for (const path of paths) {
       // A path that fails to send is a path that will be silent; the monitor judges that.
@@ -176,6 +215,25 @@ export class HeartbeatPaths {
       this.#reported = true;
       this.listener.onSilent(verdict.silentMs);
     }
+  }
+
+  #lookAtPaths(): void {
+    for (const path of this.#allPaths()) {
+      const seen = this.#pathNow(path);
+      const isDown = seen.silentMs > this.#monitor.timeoutMs * PATH_DOWN_TIMEOUTS;
+      if (isDown === this.#down.has(path)) continue;
+      if (isDown) this.#down.add(path);
+      else this.#down.delete(path);
+      this.listener.onPath({ ...seen, up: !isDown }, path);
+    }
+  }
+
+  #pathNow(path: number): HeartbeatPath {
+    return {
+      address: this.#addresses[path] ?? `path ${path}`,
+      up: !this.#down.has(path),
+      silentMs: Math.round(this.#monitor.silentMs(path, monotonicMs())),
+    };
   }
 
   #heartbeat(nowMs: number): Buffer {

@@ -52,6 +52,11 @@ export class HeartbeatMonitor {
     return Math.max(...this.#lastHeardMs);
   }
 
+  /** How long this path has been silent, ms; since the beginning when it was never heard. */
+  silentMs(path: number, nowMs: number): number {
+    return nowMs - (this.#lastHeardMs[path] ?? nowMs);
+  }
+
   /** How long the most silent path has been silent, ms. */
   mostSilentMs(nowMs: number): number {
     return nowMs - Math.min(...this.#lastHeardMs);

@@ -28,7 +28,7 @@ export async function runDemo(options: DemoOptions, tell: Narrator): Promise<Dem
       turns: stage.turns,
       disk: options.disk === false ? undefined : await diskOn(endsOn, stage),
       expected: scenario.expected(options),
-      verdicts: stage.listener === undefined ? undefined : stage.verdicts,
+      heard: stage.listener === undefined ? undefined : stage,
     });
   } finally {
     stage?.client.kill();

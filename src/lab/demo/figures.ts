@@ -109,6 +109,8 @@ export interface ListenerFigures {
   takeovers: number;
   /** Packets of the old instance after the first of the new one: must be 0. */
   heard_of_two: number;
+  /** Packets of a host that was the backup all the time: must be 0. */
+  heard_of_backup: number;
   /** Packets that the outside heard and the guest has forgotten: must be 0. */
   forgotten: number;
   /** Packets of the old instances that nobody ever heard. */
@@ -129,7 +131,7 @@ export interface DemoFacts {
   states: StatesSeen;
   expected: ExpectedStates;
   /** Undefined when nobody listened. */
-  verdicts: readonly TakeoverVerdict[] | undefined;
+  heard: { verdicts: readonly TakeoverVerdict[]; heardOfBackup: number } | undefined;
 }
 
 const rounded = (value: number): number => Math.round(value * 100) / 100;
@@ -168,7 +170,7 @@ export function figuresOf(facts: DemoFacts): DemoFigures {
     turns,
     states,
     unseen_states: unseenStates(states, facts.expected),
-    ...(facts.verdicts === undefined ? {} : { listener: listenerFigures(facts.verdicts) }),
+    ...(facts.heard === undefined ? {} : { listener: listenerFigures(facts.heard) }),
     ...(facts.disk === undefined ? {} : diskFigures(facts, facts.disk)),
   };
 }
@@ -198,12 +200,16 @@ function turnFigures(turn: Turn, askedAtMs: number): TurnFigures {
   };
 }
 
-function listenerFigures(verdicts: readonly TakeoverVerdict[]): ListenerFigures {
+function listenerFigures({
+  verdicts,
+  heardOfBackup,
+}: NonNullable<DemoFacts['heard']>): ListenerFigures {
   const sum = (of: (verdict: TakeoverVerdict) => number): number =>
     verdicts.reduce((total, verdict) => total + of(verdict), 0);
   return {
     takeovers: verdicts.length,
     heard_of_two: sum(({ spokeAfter }) => spokeAfter),
+    heard_of_backup: heardOfBackup,
     forgotten: sum(({ forgotten }) => forgotten),
     held_back: sum(({ heldBack }) => heldBack),
   };
@@ -243,9 +249,10 @@ export function promiseKept(figures: DemoFigures): boolean {
   );
 }
 
-/** A listener that heard less than a takeover for each turn has proven nothing. */
+/** A listener that did not hear each turn's takeover has proven nothing. */
 function listenerHeardOne({ listener, turns }: DemoFigures): boolean {
   if (listener === undefined) return true;
-  const { takeovers, heard_of_two: heardOfTwo, forgotten } = listener;
-  return takeovers === turns.length && heardOfTwo === 0 && forgotten === 0;
+  const { takeovers, heard_of_two: ofTwo, heard_of_backup: ofBackup, forgotten } = listener;
+  const expected = turns.filter(({ promote_ms: promoteMs }) => promoteMs !== undefined).length;
+  return takeovers === expected && ofTwo === 0 && ofBackup === 0 && forgotten === 0;
 }

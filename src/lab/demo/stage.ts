@@ -75,6 +75,8 @@ export class Stage {
   readonly turns: Turn[] = [];
   /** Of each takeover, what the listener heard. */
   readonly verdicts: TakeoverVerdict[] = [];
+  /** Packets of a host while it was the backup. */
+  heardOfBackup = 0;
   #askedAtEpochMs = 0;
 
   private constructor(
@@ -223,6 +225,16 @@ export class Stage {
       `host ${verdict.from} was heard ${verdict.spokeAfter} times after the first word of host ` +
         `${to}; ${verdict.heldBack} packets of its guest never left`,
     );
+  }
+
+  /** What `host`, the backup, let out since it was last expected to take over: nothing. */
+  async judgeBackup(host: HostName): Promise<void> {
+    if (this.listener === undefined) return;
+    await this.listener.settle();
+    const counts = Object.values(this.listener.log.outside(host));
+    const heard = counts.reduce((sum, count) => sum + count, 0);
+    this.heardOfBackup += heard;
+    this.say(`host ${host}, the backup, was heard ${heard} times`);
   }
 
   /** From both hosts' events; those of a host without power are on its disk. */

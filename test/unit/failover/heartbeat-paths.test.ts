@@ -11,8 +11,12 @@ const INTERVAL_MS = 50;
 const policy = { intervalMs: INTERVAL_MS, missedMax: 5 };
 const ends: HeartbeatPaths[] = [];
 
-function end(role: Role, paths: number) {
-  const listener = { onSilent: vi.fn(), onStall: vi.fn(), onHeard: vi.fn(), patience: () => 1 };
+function end(role: Role, count: number) {
+  const listener = {
+    ...{ onSilent: vi.fn(), onStall: vi.fn(), onHeard: vi.fn(), onPath: vi.fn() },
+    patience: () => 1,
+  };
+  const paths = Array.from({ length: count }, () => undefined);
   const heartbeats = new HeartbeatPaths({ role, policy, paths, term: () => 1 }, listener);
   ends.push(heartbeats);
   return { heartbeats, ...listener };
@@ -114,5 +118,31 @@ describe('heartbeats', () => {
     await vi.waitFor(() => expect(primary.onHeard).toHaveBeenCalled(), 5_000);
     backup.heartbeats.close();
     await vi.waitFor(() => expect(primary.onSilent).toHaveBeenCalledOnce(), 5_000);
+  });
+
+  it('tell which path is down, on both ends, and that one opened in its place is up', async () => {
+    const [primary, backup] = [end('primary', 2), end('backup', 2)];
+    const channels = await Promise.all([connectedPair(), connectedPair(), connectedPair()]);
+    for (const path of [0, 1]) {
+      primary.heartbeats.use(path, channels[path]?.[0] as FrameChannel);
+      backup.heartbeats.use(path, channels[path]?.[1] as FrameChannel);
+    }
+    await vi.waitFor(() => expect(primary.onHeard).toHaveBeenCalled(), 5_000);
+    channels[1]?.[1].destroy();
+    const down = { address: '127.0.0.1', up: false };
+    for (const { heartbeats, onPath } of [primary, backup]) {
+      await vi.waitFor(() => expect(onPath).toHaveBeenCalled(), 5_000);
+      expect(onPath.mock.lastCall).toEqual([expect.objectContaining(down), 1]);
+      expect(heartbeats.isDown(1)).toBe(true);
+      expect(heartbeats.summary.paths).toMatchObject([{ up: true }, down]);
+    }
+    primary.heartbeats.use(1, channels[2]?.[0] as FrameChannel);
+    backup.heartbeats.use(1, channels[2]?.[1] as FrameChannel);
+    for (const { heartbeats, onPath } of [primary, backup]) {
+      await vi.waitFor(() => expect(onPath).toHaveBeenCalledTimes(2), 5_000);
+      expect(heartbeats.summary.paths).toMatchObject([{ up: true }, { up: true }]);
+    }
+    expect(primary.onSilent).not.toHaveBeenCalled();
+    expect(backup.onSilent).not.toHaveBeenCalled();
   });
 });

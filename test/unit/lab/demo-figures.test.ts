@@ -40,12 +40,13 @@ const verdict: TakeoverVerdict = {
   ...{ from: 'a', to: 'b', resumedAt: 10, highestOutside: 9, highestKind: 'arp' },
   ...{ highestInside: 12, forgotten: 0, spokeAfter: 0, heldBack: 3, before: COUNTS, after: COUNTS },
 };
+const heard = { verdicts: [verdict], heardOfBackup: 0 };
 const facts: DemoFacts = {
   ...{ options, primary, apartMs: 10, askedAtMs: 1_000, syncSeconds: 1, turns: [turn], client },
   disk: { lostWrites: 0, fsckClean: true },
   states: { a: [{ at_ms: 1, role: 'primary', state: 'protected' }], b: [] },
   expected: { a: ['primary protected'], b: [] },
-  verdicts: [verdict],
+  heard,
 };
 
 const { longest: _, ...unanswered } = turn;
@@ -61,7 +62,7 @@ describe('the demo’s figures', () => {
       turns: [
         { what: 'every path cut', at_ms: 2_000, detect_ms: 250, promote_ms: 50, wait_ms: 400 },
       ],
-      listener: { takeovers: 1, heard_of_two: 0, forgotten: 0, held_back: 3 },
+      listener: { takeovers: 1, heard_of_two: 0, heard_of_backup: 0, forgotten: 0, held_back: 3 },
       disk_epoch_equals_memory_epoch: true,
       unseen_states: [],
     });
@@ -70,7 +71,11 @@ describe('the demo’s figures', () => {
 
   it('have no time of a promotion where there was none', () => {
     const { takeover: _, ...held } = turn;
-    const figures = figuresOf({ ...facts, turns: [{ ...held, noticedAtMs: 3_040, held: true }] });
+    const figures = figuresOf({
+      ...facts,
+      turns: [{ ...held, noticedAtMs: 3_040, held: true }],
+      heard: { ...heard, verdicts: [] },
+    });
     expect(figures.turns).toEqual([
       { what: 'every path cut', at_ms: 2_000, detect_ms: 40, wait_ms: 400, held: true },
     ]);
@@ -91,16 +96,23 @@ describe('the demo’s figures', () => {
       'an expected state was not seen',
       { expected: { a: ['primary protected', 'primary fenced'], b: [] } },
     ],
-    ['two instances were heard', { verdicts: [{ ...verdict, spokeAfter: 1 }] }],
-    ['the listener knows what the guest forgot', { verdicts: [{ ...verdict, forgotten: 1 }] }],
-    ['the listener heard nothing of a takeover', { verdicts: [] }],
+    [
+      'two instances were heard',
+      { heard: { ...heard, verdicts: [{ ...verdict, spokeAfter: 1 }] } },
+    ],
+    [
+      'the listener knows what the guest forgot',
+      { heard: { ...heard, verdicts: [{ ...verdict, forgotten: 1 }] } },
+    ],
+    ['the listener heard nothing of a takeover', { heard: { ...heard, verdicts: [] } }],
+    ['a backup was heard', { heard: { ...heard, heardOfBackup: 1 } }],
     ['an answered write is not on the disk', { disk: { lostWrites: 1, fsckClean: true } }],
     ['the file system is damaged', { disk: { lostWrites: 0, fsckClean: false } }],
     [
       'one takeover had a disk of another epoch',
       {
         turns: [turn, { ...turn, takeover: { ...takeover, diskEpoch: 8 } }],
-        verdicts: [verdict, verdict],
+        heard: { ...heard, verdicts: [verdict, verdict] },
       },
     ],
   ])('break the promise when %s', (_what, bad) => {
