@@ -31,6 +31,11 @@ export const protectCommand = defineCommand({
         default: 'auto' as const,
         describe: 'how output is held: by the kernel’s plug qdisc, or by understudy itself',
       })
+      .option('recovery', {
+        choices: ['automatic', 'manual'] as const,
+        default: 'automatic' as const,
+        describe: 'after a fault: automatic: it is protected again by itself; manual: you do it',
+      })
       .option('heartbeat-host', {
         type: 'string',
         array: true,
@@ -84,6 +89,7 @@ interface ProtectOptions extends PolicyArguments {
   backup: string;
   consistency: Consistency;
   outputHold: 'auto' | 'plug' | 'holder';
+  recovery: 'automatic' | 'manual';
   heartbeatHost: string[] | undefined;
   heartbeatInterval: number | undefined;
   heartbeatMissed: number | undefined;
@@ -101,6 +107,7 @@ function bodyOf(options: ProtectOptions): ProtectBody {
     ...policyBody(options),
     consistency: options.consistency,
     outputHold: options.outputHold,
+    recovery: options.recovery,
     heartbeat: {
       ...(options.heartbeatInterval === undefined ? {} : { intervalMs: options.heartbeatInterval }),
       ...(options.heartbeatMissed === undefined ? {} : { missedMax: options.heartbeatMissed }),
