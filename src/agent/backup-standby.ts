@@ -22,6 +22,8 @@ interface StandbyNic {
 }
 
 export class BackupStandby {
+  #replicaOpen = true;
+
   private constructor(
     private readonly standby: Standby,
     readonly replica: NativeReplica,
@@ -77,7 +79,7 @@ export class BackupStandby {
     deviceState: Buffer,
     addresses: Message<'checkpoint'>['addresses'],
   ): Promise<{ phasesMs: Record<string, number>; resumedAtMs: number }> {
-    this.replica.close();
+    this.#closeReplica();
     const startedAtMs = monotonicMs();
     let announceMs = 0;
     const { loadMs, resumeMs } = await this.standby.promote(deviceState, async () => {
@@ -96,9 +98,15 @@ export class BackupStandby {
     if (this.isPersistent) await this.standby.persist();
   }
 
+  /** Also after a promotion that failed. */
   async destroy(): Promise<void> {
-    this.replica.close();
+    this.#closeReplica();
     await this.standby.destroy();
+  }
+
+  #closeReplica(): void {
+    if (this.#replicaOpen) this.replica.close();
+    this.#replicaOpen = false;
   }
 }
 

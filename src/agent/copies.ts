@@ -25,6 +25,8 @@ export interface Holdings {
 export interface SessionsHere {
   /** A standby has a committed checkpoint, or is being promoted. */
   mayTakeOver: boolean;
+  /** This host took its term for a promotion that is under way, or that nobody saw the end of. */
+  undecided: boolean;
   /** No session of the domain lives here. */
   free: boolean;
 }
@@ -43,8 +45,14 @@ export async function report(
   life: SessionsHere,
 ): Promise<Message<'reported'>> {
   const copy = await copyHere(holdings, domain);
-  const { mayTakeOver, free } = life;
-  return { ...copy, mayTakeOver, free, refusals: await refusals(holdings, domain, disks) };
+  const { mayTakeOver, undecided, free } = life;
+  return {
+    ...copy,
+    mayTakeOver,
+    undecided,
+    free,
+    refusals: await refusals(holdings, domain, disks),
+  };
 }
 
 /** The status of a domain that has disks on this host and no session. Undefined when it has none. */

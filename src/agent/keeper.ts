@@ -21,11 +21,11 @@ import { SESSION_END_TIMEOUT_MS } from './limits.js';
 import { LOG_EVENTS } from './log.js';
 import { askSwitchover } from './peer-agent.js';
 import type { ProtectRequest } from './protect-request.js';
-import { claimDomain, yieldDomain } from './recovery-steps.js';
+import { claimDomain, releaseTerm, yieldDomain } from './recovery-steps.js';
 import type { SessionConfig } from './session-config.js';
 import type { SessionEnd } from './session-life.js';
 import { SessionProcess } from './session-process.js';
-import { askOtherHost, situationHere } from './situation.js';
+import { askOtherHost, promotionIsOpen, situationHere } from './situation.js';
 import type { DomainStatus } from './status.js';
 
 /** States in which a primary session only has its last actions to finish. */
@@ -182,13 +182,24 @@ export class DomainKeeper {
 
   async livingHere(): Promise<SessionsHere> {
     const session = this.#session;
-    if (session === undefined || session.hasEnded) return { mayTakeOver: false, free: true };
+    if (session === undefined || session.hasEnded) return this.#noneHere();
     const { state, reason } = await session.status();
-    if (session.hasEnded) return { mayTakeOver: false, free: true };
+    if (session.hasEnded) return this.#noneHere();
     // One that does not answer may be in the middle of it.
     const silent = reason?.code === 'AGENT_SESSION_SILENT';
-    const mayTakeOver = session.name.role === 'backup' && (silent || MAY_TAKE_OVER.has(state));
-    return { mayTakeOver, free: false };
+    const isBackup = session.name.role === 'backup';
+    return {
+      mayTakeOver: isBackup && (silent || MAY_TAKE_OVER.has(state)),
+      undecided: isBackup && (silent || state === 'promoting'),
+      free: false,
+    };
+  }
+
+  async #noneHere(): Promise<SessionsHere> {
+    const record = await this.host.records.read(this.domain);
+    const term = await this.host.terms.read(this.domain);
+    const undecided = record !== undefined && promotionIsOpen(record, term);
+    return { mayTakeOver: false, undecided, free: true };
   }
 
   /** Undefined when nothing is known of the domain on this host. */
@@ -227,6 +238,9 @@ export class DomainKeeper {
       case 'yield':
         await yieldDomain(this.host, record, peerTerm);
         this.#session = undefined;
+        return this.look();
+      case 'release':
+        await releaseTerm(this.host, record);
         return this.look();
       case 'claim':
         await claimDomain(this.host, record, peerTerm);

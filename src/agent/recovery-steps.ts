@@ -1,4 +1,4 @@
-/** The two steps of a recovery that change who a domain belongs to. Each may be interrupted and done again. */
+/** The steps of a recovery that change who a domain belongs to. Each may be interrupted and done again. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeDurable } from '../durable-file.js';
@@ -26,6 +26,12 @@ export async function yieldDomain(host: Host, record: DomainRecord, term: number
   const { takeover: _, ...rest } = record;
   await host.records.write({ ...rest, role: 'backup', endedOnPurpose: false });
   host.log.warn(LOG_EVENTS.domainYielded, { domain, term });
+}
+
+/** A takeover that did not come to run the domain: nothing of it is here any more. */
+export async function releaseTerm(host: Host, { domain }: DomainRecord): Promise<void> {
+  const { term } = await host.terms.read(domain);
+  await host.terms.write({ domain, term, ours: false });
 }
 
 /** The other host agrees that the domain is this one's; one that died is started again. */

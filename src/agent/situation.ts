@@ -2,6 +2,7 @@
 import { messageOf } from '../errors.js';
 import type { Situation } from '../failover/recovery.js';
 import type { State } from '../failover/states.js';
+import { native } from '../native.js';
 import type { DomainRecord } from './domain-record.js';
 import type { Host } from './host.js';
 import { LOG_EVENTS } from './log.js';
@@ -15,7 +16,7 @@ export async function situationHere(
   session: SessionProcess | undefined,
 ): Promise<Situation> {
   const { domain, role, wanted, established, settings } = record;
-  const { ours, startable } = await host.terms.read(domain);
+  const { ours, startable, term } = await host.terms.read(domain);
   const automatic = wanted === 'protected' && established && settings.recovery === 'automatic';
   const state = await livingState(session);
   return {
@@ -23,6 +24,8 @@ export async function situationHere(
     automatic,
     ours,
     startable,
+    // Disks that went live may be newer than the other host's, whatever became of the promotion.
+    unfinished: promotionIsOpen(record, { ours, term }) && !isLive(host, domain),
     session: state,
     // A session that lives knows better.
     guest:
@@ -39,14 +42,27 @@ export async function askOtherHost(
   { domain, peer }: DomainRecord,
 ): Promise<{ peer: Situation['peer']; term: number }> {
   try {
-    const { term, ours, mayTakeOver, free } = await askReport(peer, domain, [], host.trust);
+    const answer = await askReport(peer, domain, [], host.trust);
+    const { term, ours, mayTakeOver, undecided, free } = answer;
     const own = await host.terms.read(domain);
     // A newer term that is not its own was given back.
-    return { peer: { newerTerm: ours && term > own.term, mayTakeOver, free }, term };
+    return { peer: { newerTerm: ours && term > own.term, mayTakeOver, undecided, free }, term };
   } catch (error) {
     host.log.debug(LOG_EVENTS.peerSilent, { domain, peer, error: messageOf(error) });
     return { peer: 'silent', term: 0 };
   }
+}
+
+/** This host took its term to promote its standby, and has no takeover of that term to show. */
+export function promotionIsOpen(
+  { role, takeover }: DomainRecord,
+  { ours, term }: { ours: boolean; term: number },
+): boolean {
+  return role === 'backup' && ours && takeover?.term !== term;
+}
+
+function isLive({ holdings }: Host, domain: string): boolean {
+  return native.disks.readRecord(holdings.disks.journalDirectory(domain)).state === 'live';
 }
 
 /** A session that is about to end is waited for: its end is an event of its own. */

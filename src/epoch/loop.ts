@@ -17,7 +17,7 @@ import { Anticipation } from './anticipation.js';
 import { captureEpoch, type PausedCapture } from './capture.js';
 import type { Commits } from './commits.js';
 import { epochError } from './errors.js';
-import type { Fault } from './faults.js';
+import { type Fault, spoilState } from './faults.js';
 import { PAUSE_FAILURES_MAX, SHIP_SILENCE_MS_MAX } from './limits.js';
 import { Pacer } from './pacer.js';
 import type { EpochPolicy } from './policy.js';
@@ -279,6 +279,7 @@ export class EpochLoop {
       });
       captured = true;
       checkDeviceState(paused.deviceState);
+      if (this.options.faults.has('spoil-state')) spoilState(paused.deviceState);
       return paused;
     } catch (cause) {
       shipper.forget();

@@ -14,6 +14,8 @@ export interface Situation {
   ours: boolean;
   /** libvirt may start the domain here: the other host cannot have taken it over. */
   startable: boolean;
+  /** As backup: it took its term for a promotion that ended before the domain ran here. */
+  unfinished: boolean;
   /** State of the session that lives here. */
   session: State | 'none';
   /** `waiting`: a standby without its session. */
@@ -27,6 +29,8 @@ export interface Peer {
   newerTerm: boolean;
   /** It has a standby with a committed checkpoint, or is promoting it. */
   mayTakeOver: boolean;
+  /** It took its term for a promotion of which it does not know yet how it ended. */
+  undecided: boolean;
   /** No session of the domain lives there. */
   free: boolean;
 }
@@ -38,6 +42,7 @@ export const STEPS = {
   protect: 'Start a session that protects the running guest.',
   reprotect: 'Start a session that copies the guest to the host that lost it.',
   yield: 'End the copy here, forget its definition, be the backup.',
+  release: 'Give the term back: the domain is the other host’s still.',
   claim: 'Take the next term with the other host’s consent, and start the domain.',
 } as const;
 
@@ -94,6 +99,14 @@ export const RULES: readonly Rule[] = [
     because: 'The other host does not answer, and may have the domain.',
   },
   {
+    when: (situation) => {
+      const peer = answer(situation);
+      return doubtful(situation) && peer?.newerTerm === true && peer.undecided;
+    },
+    step: 'wait',
+    because: 'The other host is taking the domain over, and may fail.',
+  },
+  {
     when: (situation) => doubtful(situation) && answer(situation)?.newerTerm === true,
     step: 'yield',
     because: 'The other host has the domain under a newer term.',
@@ -107,6 +120,12 @@ export const RULES: readonly Rule[] = [
     when: tookOver,
     step: 'reprotect',
     because: 'The domain was taken over and the other host is back.',
+  },
+  {
+    when: ({ role, ours, unfinished, session, guest }) =>
+      role === 'backup' && ours && unfinished && session === 'none' && guest === 'stopped',
+    step: 'release',
+    because: 'The takeover ended before the domain ran here.',
   },
   {
     when: (situation) => !owns(situation),

@@ -197,6 +197,8 @@ export const messageSchemas = {
     record: diskRecordSchema,
     /** A standby there has a committed checkpoint, or is being promoted. */
     mayTakeOver: z.boolean(),
+    /** It took its term to promote its standby, and whether the domain came to run there is not known yet. */
+    undecided: z.boolean().default(false),
     /** No session of the domain lives there. */
     free: z.boolean(),
     /** Why replicas of the disks that were asked for could not be kept there. */

@@ -8,7 +8,11 @@ const peers: Situation['peer'][] = [
   'unasked',
   'silent',
   ...bools.flatMap((newerTerm) =>
-    bools.flatMap((mayTakeOver) => bools.map((free) => ({ newerTerm, mayTakeOver, free }))),
+    bools.flatMap((mayTakeOver) =>
+      bools.flatMap((undecided) =>
+        bools.map((free) => ({ newerTerm, mayTakeOver, undecided, free })),
+      ),
+    ),
   ),
 ];
 
@@ -19,18 +23,19 @@ function* situations(): Generator<Situation> {
         for (const startable of bools)
           for (const session of ['none', ...(Object.keys(STATES) as State[])] as const)
             for (const guest of ['running', 'waiting', 'stopped', 'unknown'] as const)
-              for (const peer of peers)
-                yield { role, automatic, ours, startable, session, guest, peer };
+              for (const unfinished of bools)
+                for (const peer of peers)
+                  yield { role, automatic, ours, startable, unfinished, session, guest, peer };
 }
 const ALL = [...situations()];
 const words = (situation: Situation): string => JSON.stringify(situation);
 
 const primary: Situation = {
-  ...{ role: 'primary', automatic: true, ours: true, startable: false },
+  ...{ role: 'primary', automatic: true, ours: true, startable: false, unfinished: false },
   ...{ session: 'none', guest: 'running' },
-  peer: { newerTerm: false, mayTakeOver: false, free: true },
+  peer: { newerTerm: false, mayTakeOver: false, undecided: false, free: true },
 };
-const freePeer = { newerTerm: false, mayTakeOver: false, free: true };
+const freePeer = { newerTerm: false, mayTakeOver: false, undecided: false, free: true };
 
 describe('the recovery of a domain', () => {
   it('knows a step for every situation', () => {
@@ -51,6 +56,16 @@ describe('the recovery of a domain', () => {
       'wait',
     ],
     ['its session died and the backup did', { peer: { ...freePeer, newerTerm: true } }, 'yield'],
+    [
+      'its session died and the backup may fail to',
+      { peer: { ...freePeer, newerTerm: true, undecided: true } },
+      'wait',
+    ],
+    [
+      'its own takeover did not come to run it',
+      { role: 'backup', unfinished: true, guest: 'stopped', peer: 'unasked' },
+      'release',
+    ],
     ['nobody was asked', { peer: 'unasked' }, 'ask'],
     ['nobody answers', { peer: 'silent' }, 'wait'],
     ['both hosts lost power', { guest: 'stopped' }, 'claim'],
@@ -90,9 +105,15 @@ describe('the recovery of a domain', () => {
     }
   });
 
-  it('ends a copy only when the other host has a newer term', () => {
+  it('ends a copy only when the other host has a newer term, and the domain', () => {
     for (const situation of ALL.filter((one) => nextStep(one).step === 'yield')) {
-      expect(situation.peer, words(situation)).toMatchObject({ newerTerm: true });
+      expect(situation.peer, words(situation)).toMatchObject({ newerTerm: true, undecided: false });
+    }
+  });
+
+  it('gives a term back only when no copy is here', () => {
+    for (const situation of ALL.filter((one) => nextStep(one).step === 'release')) {
+      expect(situation, words(situation)).toMatchObject({ guest: 'stopped', session: 'none' });
     }
   });
 
