@@ -8,7 +8,7 @@ import type { Endpoint } from './check.js';
 import { epochCount } from './epoch-report.js';
 import { agentError } from './errors.js';
 import { registerEvents } from './event-routes.js';
-import { backupNamed, withDefaults } from './protect-defaults.js';
+import { backupNamed, requireKnown, withDefaults } from './protect-defaults.js';
 import { issueOf, parseEndpoint, protectRequestSchema } from './protect-request.js';
 import { reasonOf } from './status.js';
 import { type AgentVersion, API_VERSION, VERSION } from './version.js';
@@ -60,7 +60,9 @@ export async function serveControl(
     '/v1/domains/:domain/check',
     async ({ params, query }) => {
       const backup = backupOf(query.backup);
-      const named = backup && backupNamed(await agent.trust.hosts(), backup);
+      const hosts = await agent.trust.hosts();
+      if (backup !== undefined) requireKnown(hosts, backup);
+      const named = backup && backupNamed(hosts, backup);
       return agent.check(params.domain, named?.backup ?? backup);
     },
   );
@@ -71,6 +73,7 @@ export async function serveControl(
       const full = withDefaults(body ?? {}, { hosts, heartbeat: agent.options.heartbeat });
       const request = protectRequestSchema.safeParse({ ...full, domain: params.domain });
       if (!request.success) throw agentError('AGENT_BAD_REQUEST', issueOf(request.error));
+      requireKnown(hosts, request.data.backup);
       return agent.protect(request.data);
     },
   );

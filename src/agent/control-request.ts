@@ -27,7 +27,7 @@ export async function controlRequest(
     throw errorOf(answer, response.statusCode);
   } catch (cause) {
     if (cause instanceof UnderstudyError) throw cause;
-    throw agentError('AGENT_UNREACHABLE', `${socketPath}: ${messageOf(cause)}`, { cause });
+    throw unreachable(socketPath, cause);
   } finally {
     await client.close();
   }
@@ -57,7 +57,7 @@ export async function* controlLines(
   } catch (cause) {
     if (signal?.aborted === true) return;
     if (cause instanceof UnderstudyError) throw cause;
-    throw agentError('AGENT_UNREACHABLE', `${socketPath}: ${messageOf(cause)}`, { cause });
+    throw unreachable(socketPath, cause);
   } finally {
     signal?.removeEventListener('abort', hangUp);
     await client.destroy();
@@ -75,6 +75,13 @@ function errorOf(answer: unknown, statusCode: number): UnderstudyError {
     remedy: 'See the log of the agent.',
   };
   return new UnderstudyError(code, message, remedy);
+}
+
+/** What kept a request from its answer, as an error of ours. */
+export function unreachable(socketPath: string, cause: unknown): UnderstudyError {
+  const forbidden = cause instanceof Error && 'code' in cause && cause.code === 'EACCES';
+  const code = forbidden ? 'AGENT_SOCKET_FORBIDDEN' : 'AGENT_UNREACHABLE';
+  return agentError(code, `${socketPath}: ${messageOf(cause)}`, { cause });
 }
 
 /** Whether a request failed because the process that served that socket is gone. */

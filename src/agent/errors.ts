@@ -32,7 +32,12 @@ export const agentErrors = {
   },
   AGENT_UNREACHABLE: {
     meaning: 'No agent answers on the control socket.',
-    remedy: 'Start understudyd on this host, or name its socket with --socket.',
+    remedy:
+      'Start the agent of this host (`understudy host start`), or name its socket with --socket.',
+  },
+  AGENT_SOCKET_FORBIDDEN: {
+    meaning: 'The control socket belongs to root, and the command does not run as root.',
+    remedy: 'Run the command as root.',
   },
   AGENT_TOO_MANY_FOLLOWERS: {
     meaning: 'So many clients follow the events of this host that no further one is let in.',

@@ -21,7 +21,7 @@ import { SESSION_END_TIMEOUT_MS } from './limits.js';
 import { LOG_EVENTS } from './log.js';
 import { askSwitchover } from './peer-agent.js';
 import type { ProtectRequest } from './protect-request.js';
-import { claimDomain, releaseTerm, yieldDomain } from './recovery-steps.js';
+import { claimDomain, forgetStopped, releaseTerm, yieldDomain } from './recovery-steps.js';
 import type { SessionConfig } from './session-config.js';
 import type { SessionEnd } from './session-life.js';
 import { SessionProcess } from './session-process.js';
@@ -98,6 +98,7 @@ export class DomainKeeper {
     return this.#exclusive(async () => {
       const session = this.#session;
       if (session !== undefined && !session.hasEnded) {
+        if (!force) await this.#requireNobodysBackup(session);
         const status = await session.request('/v1/unprotect', { force });
         await this.host.records.remove(this.domain);
         return status;
@@ -116,6 +117,10 @@ export class DomainKeeper {
   pause(force: boolean): Promise<DomainStatus> {
     return this.#exclusive(async () => {
       const record = await this.#requireRecord('primary');
+      if (record.wanted === 'paused' && this.#session?.hasEnded !== false) {
+        const last = await this.status();
+        if (last?.state === 'paused') return last;
+      }
       const status = await this.requireLiving().request('/v1/pause', { force });
       await this.host.records.write({ ...record, wanted: 'paused' });
       return status;
@@ -150,6 +155,8 @@ export class DomainKeeper {
   prepareBackup(primary: PrimaryHost, term: number): Promise<Message<'prepared'>> {
     return this.#exclusive(async () => {
       const session = await this.#backupSession(term);
+      const before = await this.host.records.read(this.domain);
+      if (before?.role === 'primary') await forgetStopped(this.host, this.domain);
       const { peer, settings, peerAddresses, ownAddresses } = primary;
       await this.host.records.write({
         ...{ domain: this.domain, role: 'backup', wanted: 'protected', established: true },
@@ -392,6 +399,14 @@ export class DomainKeeper {
   #notProtected(why: string) {
     const { domain } = this;
     return agentError('AGENT_NOT_PROTECTED', `${domain} ${why}`, { domain });
+  }
+
+  /** The primary would lose its backup, hold output, and ask for the next one. @throws AGENT_NOT_PRIMARY */
+  async #requireNobodysBackup(session: SessionProcess): Promise<void> {
+    const { role, state } = await session.status();
+    if (role === 'backup' && (state === 'syncing' || state === 'protected')) {
+      await this.#requireRecord('primary');
+    }
   }
 
   async #requireRecord(role: 'primary' | 'backup'): Promise<DomainRecord> {

@@ -54,6 +54,15 @@ export async function claimDomain(
   });
 }
 
+/** After a switchover the guest here has ended already: what is left is a definition that somebody might start. */
+export async function forgetStopped(host: Host, domain: string): Promise<void> {
+  await host.withHypervisor(async (hypervisor) => {
+    const known = (await hypervisor.list()).find(({ name }) => name === domain);
+    if (known === undefined || known.running) return;
+    await forgetDefinition(host, await hypervisor.domain(domain));
+  });
+}
+
 async function forgetDefinition(host: Host, copy: ProtectedDomain): Promise<void> {
   try {
     if (!(await copy.isPersistent())) return;

@@ -4,15 +4,8 @@ import { defineCommand } from './command.js';
 import { cliError } from './errors.js';
 import { EXIT } from './exit-codes.js';
 import { hostConfig, withConfigOption } from './host-options.js';
+import { hostStepLine } from './host-steps.js';
 import { pc, printJson, printLine } from './output.js';
-
-const STEPS: Readonly<Record<AddStep, string>> = {
-  checked: 'has what is needed',
-  certified: 'has its certificate',
-  listed: 'has the list of hosts',
-  started: 'its agent is started by',
-  answers: 'its agent answers at',
-};
 
 /** `understudy host add root@HOST`: over ssh, until its agent answers here. */
 export const hostAddCommand = defineCommand({
@@ -56,7 +49,7 @@ export const hostAddCommand = defineCommand({
     const ssh = await SshConnection.open({ user, host, port, identity, acceptNewHostKey });
     try {
       const show = (step: AddStep, detail: string): void => {
-        if (!json) printLine(`${pc.green('✓')} ${host} ${STEPS[step]} ${pc.dim(detail.trim())}`);
+        if (!json) printLine(hostStepLine(host, step, detail));
       };
       const added = await addHost(ssh, host, config, { name, addresses, agentPort }, show);
       if (json) printJson(added);

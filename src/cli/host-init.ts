@@ -42,7 +42,7 @@ export const hostInitCommand = defineCommand({
       printLine(
         `  the cluster’s CA is ${config.pki}/ca.key: keep a copy where nobody else reads it`,
       );
-      printLine('  next: start understudyd, then understudy host add root@OTHER');
+      printLine('  next: understudy host start, then understudy host add root@OTHER');
     }
     return EXIT.ok;
   },

@@ -15,6 +15,10 @@ export const hostListCommand = defineCommand({
       printJson(list);
       return EXIT.ok;
     }
+    if (list.hosts.length === 0) {
+      printLine('this host is of no cluster yet: `understudy host init` here, or `host add` there');
+      return EXIT.ok;
+    }
     const rows = list.hosts.map(({ name, addresses, port, here, answers, reason }) => [
       here ? `${name} (here)` : name,
       addresses.join(', '),

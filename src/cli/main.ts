@@ -66,6 +66,10 @@ export function commandLine(
 
 /** Runs one command line; resolves with the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
+  // `understudy status | head`: nobody reads on.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
   let exitCode: number = EXIT.ok;
   const parserOf = (words: readonly string[]): Argv<GlobalOptions> =>
     commandLine(words, (code) => {

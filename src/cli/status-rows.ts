@@ -45,7 +45,7 @@ function consistencyWords(consistency: Consistency): string {
   return consistency === 'strong' ? words : pc.yellow(words);
 }
 
-function epochRows({ epochs, hold, heartbeat, replica }: DomainStatus): [string, string][] {
+function epochRows({ state, epochs, hold, heartbeat, replica }: DomainStatus): [string, string][] {
   const rows: [string, string][] = [];
   if (epochs !== undefined) {
     const { pauseMs, dirtyPages } = epochs;
@@ -76,7 +76,8 @@ function epochRows({ epochs, hold, heartbeat, replica }: DomainStatus): [string,
       `epoch ${replica.committedEpoch} committed, ${replica.appliedEpoch} applied`,
     ]);
   }
-  if (heartbeat !== undefined) {
+  // After a takeover nobody listens any more.
+  if (heartbeat !== undefined && state !== 'promoted') {
     const { silentMs, timeoutMs, paths } = heartbeat;
     const up = paths.filter((path) => path.up).length;
     const heard = `${up} of ${paths.length} paths up`;

@@ -14,7 +14,10 @@ export const switchoverCommand = defineCommand({
     const status = await client.switchover(domain);
     const here = status.role === 'backup';
     if (json) printJson(status);
-    else printLine(`${domain}: runs ${here ? 'here' : 'on the other host'} now`);
+    else {
+      printLine(`${domain}: runs ${here ? 'here' : 'on the other host'} now`);
+      printLine('  it is protected again by itself, as soon as this direction has its copy');
+    }
     return EXIT.ok;
   },
 });

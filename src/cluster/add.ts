@@ -2,7 +2,6 @@
  * Makes another host one of the cluster, over ssh: looks whether it can be, gives it a certificate and the list,
  * starts its agent, and ends when that agent answers here. Every step may be repeated.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { AGENT_PORT_DEFAULT } from '../agent/limits.js';
 import {
@@ -12,17 +11,15 @@ import {
   PKI_DIR_DEFAULT,
 } from '../config/config-file.js';
 import { type ClusterHost, renderHosts } from '../config/hosts-file.js';
-import { messageOf } from '../errors.js';
 import { issueCertificate } from '../pki/authority.js';
-import { ClusterTrust } from '../pki/cluster-trust.js';
 import { pkiFiles } from '../pki/files.js';
 import { quoted } from '../shell-word.js';
 import { clusterError } from './errors.js';
 import { checkedHost, hostsOf, ownName, readAuthority, withHost, writeHosts } from './files.js';
-import { greetAgent } from './greet-agent.js';
-import { AGENT_ANSWER_RETRY_MS, AGENT_ANSWER_TIMEOUT_MS } from './limits.js';
 import { type HostFacts, judgeProbe, PROBE_SCRIPT } from './requirements.js';
+import { hookScript, startScript } from './service.js';
 import type { SshConnection } from './ssh.js';
+import { waitForAgent } from './wait-for-agent.js';
 
 export interface AddRequest {
   /** Default: the host's own name. */
@@ -33,7 +30,7 @@ export interface AddRequest {
   agentPort: number;
 }
 
-export type AddStep = 'checked' | 'certified' | 'listed' | 'started' | 'answers';
+export type AddStep = 'checked' | 'certified' | 'listed' | 'guarded' | 'started' | 'answers';
 
 export interface Added {
   host: ClusterHost;
@@ -75,6 +72,7 @@ export async function addHost(
   await writeHosts(config, all);
   onStep('listed', all.map(({ name }) => name).join(', '));
 
+  onStep('guarded', await ssh.script('installing the hook', hookScript(facts)));
   onStep('started', await ssh.script('starting the agent', startScript(facts)));
   await waitForAgent(config, host);
   onStep('answers', `${host.addresses[0]}:${host.port}`);
@@ -100,45 +98,4 @@ async function writeConfigIfAbsent(ssh: SshConnection, { name, port }: ClusterHo
   if (exitCode === 0) return;
   const listen = port === AGENT_PORT_DEFAULT ? {} : { listen: `0.0.0.0:${port}` };
   await ssh.writeFile(CONFIG_FILE_DEFAULT, stringify({ host: name, ...listen }));
-}
-
-/** An agent that runs goes on: it reads new certificates and lists by itself. */
-function startScript({ systemd, packageDir }: HostFacts): string {
-  const shipped = (path: string): string => quoted(`${packageDir}/deploy/${path}`);
-  const installed = (path: string, from: string, mode: string): string =>
-    `[ -e ${path} ] || install -m ${mode} ${shipped(from)} ${path}`;
-  const steps = systemd
-    ? [
-        installed('/etc/systemd/system/understudyd.service', 'systemd/understudyd.service', '644'),
-        'systemctl daemon-reload',
-        'systemctl enable --now understudyd.service',
-        'echo systemd',
-      ]
-    : [
-        installed('/etc/init.d/understudyd', 'init.d/understudyd', '755'),
-        'if command -v update-rc.d >/dev/null; then update-rc.d understudyd defaults >/dev/null; fi',
-        '/etc/init.d/understudyd start >/dev/null',
-        'echo init script',
-      ];
-  return ['set -e', 'PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin', ...steps].join(
-    '\n',
-  );
-}
-
-/** Over TLS, as sessions will: it proves certificates, list and firewall in one. @throws HOST_AGENT_SILENT */
-async function waitForAgent(config: Config, { name, addresses, port }: ClusterHost): Promise<void> {
-  const trust = new ClusterTrust(config);
-  const deadlineMs = performance.now() + AGENT_ANSWER_TIMEOUT_MS;
-  for (;;) {
-    try {
-      await greetAgent({ host: addresses[0] ?? name, port }, trust);
-      return;
-    } catch (error) {
-      if (performance.now() > deadlineMs) {
-        const message = `${name} at ${addresses[0]}:${port}: ${messageOf(error)}`;
-        throw clusterError('HOST_AGENT_SILENT', message, { cause: error });
-      }
-      await delay(AGENT_ANSWER_RETRY_MS);
-    }
-  }
 }

@@ -21,7 +21,8 @@ export const clusterErrors = {
   },
   HOST_UNKNOWN: {
     meaning: 'hosts.yaml has no host of that name.',
-    remedy: 'See `understudy host list`.',
+    remedy:
+      'See `understudy host list`; `understudy host add root@HOST` makes another host one of them.',
   },
   HOST_IS_SELF: {
     meaning: 'A host cannot remove itself from its own list.',
@@ -36,7 +37,7 @@ export const clusterErrors = {
   HOST_SSH_FAILED: {
     meaning: 'No ssh connection to the host, or it broke.',
     remedy:
-      'Try `ssh` with the same user, port and key; understudy uses an ssh agent, --identity or the usual keys, no passwords.',
+      'Try `ssh -o BatchMode=yes` with the same user, port and key; the public key must be in authorized_keys there. understudy uses an ssh agent, --identity or the usual keys, no passwords.',
   },
   HOST_KEY_UNKNOWN: {
     meaning: 'The host’s ssh key is not in known_hosts, so nothing says that it is the right host.',

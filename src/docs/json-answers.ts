@@ -94,6 +94,7 @@ export const JSON_ANSWERS: Readonly<Record<string, readonly JsonAnswer[] | 'none
   switchover: [{ type: 'DomainStatus' }],
   failover: [{ type: 'DomainStatus' }],
   'host init': [{ type: '{ name: string; addresses: string[]; port: number }', example: host }],
+  'host start': [{ type: '{ name: string; addresses: string[]; port: number }', example: host }],
   'host add': [
     {
       type: '{ host: { name: string; addresses: string[]; port: number }; others: string[] }',

@@ -161,6 +161,12 @@ export const checkNotes = {
       'The disk has cache="unsafe": QEMU ignores the guest’s flushes, here and after a failover.',
     remedy: 'Use another cache mode if the guest must survive the loss of both hosts.',
   },
+  CHECK_NOTE_NO_HOOK: {
+    meaning:
+      'Without the libvirt hook, autostart or `virsh start` may start a copy of the domain that the other host runs.',
+    remedy:
+      'Run `understudy host start` on this host, `understudy host add` for the other one, and restart libvirtd once on both.',
+  },
   CHECK_NOTE_GUEST_PAUSED: {
     meaning: 'The guest is paused.',
     remedy: 'It is protected as it stands and promoted running.',

@@ -1,4 +1,5 @@
 /** `understudy check`: asks libvirt, QEMU and this host, and lets preflight.ts judge. Nothing is changed. */
+import { existsSync } from 'node:fs';
 import { messageOf, UnderstudyError } from '../errors.js';
 import { native } from '../native.js';
 import { type Finding, type Note, note, type Refusal, refusal } from './check-codes.js';
@@ -12,6 +13,9 @@ import { readReply } from './monitor.js';
 import { judgeDefinition, judgeRuntime, type RuntimeFacts, soundParts } from './preflight.js';
 import { balloonReply, capabilitiesReply, jobsReply, migrateReply } from './qmp-replies.js';
 import { ramMap } from './ram-map.js';
+
+/** Where libvirt looks for it; `deploy/libvirt` has it. */
+const START_HOOK = '/etc/libvirt/hooks/qemu.d/understudy';
 
 export interface CheckReport {
   domain: string;
@@ -51,6 +55,9 @@ export async function checkDomain(domain: ProtectedDomain, runDir?: string): Pro
   }
   const refusals = verdicts.flatMap((verdict) => verdict.refusals);
   const warnings = verdicts.flatMap((verdict) => verdict.notes);
+  if (!existsSync(START_HOOK)) {
+    warnings.push(note('CHECK_NOTE_NO_HOOK', `there is no ${START_HOOK}`));
+  }
   if (state === 'paused')
     warnings.push(note('CHECK_NOTE_GUEST_PAUSED', `${domain.name} is paused`));
   return { domain: domain.name, protectable: refusals.length === 0, refusals, warnings, found };

@@ -101,6 +101,10 @@ describe('understudy', () => {
         term: 1,
       });
       expect(understudy('failover', 'web1', '--socket', a)).toMatchObject({ code: 1 });
+      expect(understudy('unprotect', 'web1', '--socket', b)).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('AGENT_NOT_PRIMARY'),
+      });
       const taken = understudy('failover', 'web1', '--json', '--socket', b);
       expect(json(taken)).toMatchObject({ state: 'promoted', term: 2 });
       expect(understudy('failover', 'web1', '--socket', b)).toMatchObject({

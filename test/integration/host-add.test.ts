@@ -84,8 +84,7 @@ describe('understudy host', () => {
     );
     expect(added).toMatchObject(fine);
     expect(added.stdout).toContain(`answers at ${repl}:7788`);
-    const inits = await init('a', 'start');
-    expect(inits.exitCode, inits.stdout).toBe(0);
+    expect(await onA('host', 'start')).toMatchObject(fine);
     await eventually(async () => {
       for (const on of [onA, onB]) {
         expect(await listed(on)).toMatchObject([
@@ -97,6 +96,8 @@ describe('understudy host', () => {
     const etc = `${lab.host('b').runDir}/etc/understudy`;
     expect((await stat(`${etc}/pki/host.key`)).mode & 0o777).toBe(0o600);
     await expect(stat(`${etc}/pki/ca.key`)).rejects.toMatchObject({ code: 'ENOENT' });
+    const hook = `${lab.host('b').runDir}/etc/libvirt/hooks/qemu.d/understudy`;
+    expect((await stat(hook)).mode & 0o777).toBe(0o755);
   });
 
   it('add renews when it is repeated, with the key that is known now; the agent goes on', async () => {

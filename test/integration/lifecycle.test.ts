@@ -72,6 +72,8 @@ describe('a domain whose recovery is automatic', () => {
     // Asked on the host that is the backup now.
     await pair.agent('a').client.switchover(guest.name);
     await protectedFrom('a');
+    await pair.agent('a').client.unprotect(guest.name, false);
+    expect(await defined('b')).toBe(false);
   });
 
   it('is protected again when its host is back', async () => {

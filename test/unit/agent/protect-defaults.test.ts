@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { backupNamed, withDefaults } from '../../../src/agent/protect-defaults.js';
+import { backupNamed, requireKnown, withDefaults } from '../../../src/agent/protect-defaults.js';
 
 const hosts = [
   { name: 'a', addresses: ['10.0.0.1'], port: 7788 },
@@ -36,5 +36,21 @@ describe('what hosts.yaml and the configuration add to a request', () => {
       heartbeat: 'no',
     });
     expect(backupNamed(undefined, { host: 'b' })).toBeUndefined();
+  });
+});
+
+describe('a backup’s name', () => {
+  it.each(['b', 'B', '10.0.0.1', '10.0.0.9', 'fd87::2'])('may be %s', (host) => {
+    expect(() => requireKnown(hosts, { host })).not.toThrow();
+  });
+
+  it('is a mistake when hosts.yaml does not have it', () => {
+    expect(() => requireKnown(hosts, { host: 'c' })).toThrow(
+      expect.objectContaining({ code: 'HOST_UNKNOWN', message: expect.stringMatching(/ a, b$/) }),
+    );
+  });
+
+  it('may be any where there is no hosts.yaml', () => {
+    expect(() => requireKnown(undefined, { host: 'c' })).not.toThrow();
   });
 });
