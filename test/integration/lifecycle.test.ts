@@ -150,4 +150,58 @@ describe('a domain whose recovery is automatic', () => {
     const { term } = await protectedFrom('a');
     expect(term).toBe(2);
   });
+
+  describe('whose backup cannot run what it holds', () => {
+    beforeEach(async () => {
+      await pair.agent('a').client.unprotect(guest.name, false);
+      await pair.protect(guest.name, { recovery: 'automatic', faults: ['spoil-state'] });
+    });
+
+    const protectedAfter = (term: number): Promise<DomainStatus> =>
+      pair.waitFor(
+        'a',
+        guest.name,
+        (now) => now.role === 'primary' && now.state === 'protected' && now.term > term,
+        AGAIN_TIMEOUT_MS,
+      );
+    const runsOnB = async (): Promise<boolean> =>
+      (await lab.host('b').virsh('list', '--state-running', '--name')).includes(guest.name);
+
+    it('stays where it is instead of moving, and goes on', async () => {
+      const { qemuPid, term } = await status('a');
+      const moved = pair.agent('a').client.switchover(guest.name);
+      await expect(moved).rejects.toMatchObject({ code: 'AGENT_SWITCHOVER_FAILED' });
+      // The backup's term lies between.
+      const now = await protectedAfter(term + 1);
+      expect(now.qemuPid).toBe(qemuPid);
+      expect(now.takeover).toBeUndefined();
+      expect(await runsOnB()).toBe(false);
+      const heard = (await witness.beacon()).packets;
+      await expect.poll(async () => (await witness.beacon()).packets).toBeGreaterThan(heard);
+    });
+
+    it('is started where it was when its QEMU dies', async () => {
+      const { term } = await status('a');
+      await killQemu(pair, 'a', guest.name);
+      const hasFailed = ({ state }: DomainStatus): boolean => state === 'failed';
+      const failed = await pair.waitFor('b', guest.name, hasFailed, AGAIN_TIMEOUT_MS);
+      expect(failed.reason?.code).toMatch(/^HYP_/);
+      await protectedAfter(term + 1);
+      expect(await runsOnB()).toBe(false);
+    });
+
+    it('is started where it was when the session dies in the middle of its promotion', async () => {
+      const { term } = await status('a');
+      const pidFile = `${lab.host('b').runDir}/run/libvirt/libvirtd.pid`;
+      const libvirtd = Number(await readFile(pidFile, 'utf8'));
+      process.kill(libvirtd, 'SIGSTOP');
+      await killQemu(pair, 'a', guest.name);
+      const isPromoting = ({ state }: DomainStatus): boolean => state === 'promoting';
+      const { sessionPid } = await pair.waitFor('b', guest.name, isPromoting, AGAIN_TIMEOUT_MS);
+      process.kill(sessionPid, 'SIGKILL');
+      process.kill(libvirtd, 'SIGCONT');
+      await protectedAfter(term + 1);
+      expect(await runsOnB()).toBe(false);
+    });
+  });
 });
