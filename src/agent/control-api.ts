@@ -5,11 +5,13 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { UnderstudyError } from '../errors.js';
 import type { Agent } from './agent.js';
 import type { Endpoint } from './check.js';
+import { controlSocket } from './control-socket.js';
+import { parseEndpoint } from './endpoint.js';
 import { epochCount } from './epoch-report.js';
 import { agentError } from './errors.js';
 import { registerEvents } from './event-routes.js';
 import { backupNamed, requireKnown, withDefaults } from './protect-defaults.js';
-import { issueOf, parseEndpoint, protectRequestSchema } from './protect-request.js';
+import { issueOf, protectRequestSchema } from './protect-request.js';
 import { reasonOf } from './status.js';
 import { type AgentVersion, API_VERSION, VERSION } from './version.js';
 
@@ -31,10 +33,6 @@ function backupOf(text: string | undefined): Endpoint | undefined {
 
 function agentVersion(): AgentVersion {
   return { version: VERSION, api: API_VERSION, pid: process.pid };
-}
-
-export function controlSocket(runDir: string): string {
-  return `${runDir}/agent.sock`;
 }
 
 /** `runDir` holds the socket, `stateDir` the events. */

@@ -1,14 +1,15 @@
 /** `understudyd`: the agent as a program. Ends on SIGTERM or SIGINT; its sessions go on. */
 import yargs from 'yargs';
-import { CONFIG_FILE_DEFAULT, type Config } from '../config/config-file.js';
+import type { Config } from '../config/config-file.js';
+import { CONFIG_FILE_DEFAULT } from '../config/paths.js';
 import { readConfig } from '../config/read-config.js';
 import { Agent } from './agent.js';
 import { serveControl } from './control-api.js';
+import { parseEndpoint } from './endpoint.js';
 import { agentError } from './errors.js';
 import { EventLog, recordedLog } from './event-log.js';
 import type { AgentOptions } from './host.js';
 import { openLog } from './log.js';
-import { parseEndpoint } from './protect-request.js';
 import { respawn } from './respawn.js';
 import { reasonOf } from './status.js';
 import { VERSION } from './version.js';

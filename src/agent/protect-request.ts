@@ -11,7 +11,7 @@ import {
   type PolicyName,
 } from '../epoch/policy.js';
 import { HEARTBEAT_DEFAULT } from '../failover/heartbeat.js';
-import { AGENT_PORT_DEFAULT, RECOVERY_DEFAULT } from './limits.js';
+import { RECOVERY_DEFAULT } from './limits.js';
 import { type PrimaryConfig, policySchema, primaryConfigSchema } from './session-config.js';
 
 /** Which policy an option belongs to. */
@@ -90,15 +90,6 @@ export const protectRequestSchema = primaryConfigSchema
   }));
 
 export type ProtectRequest = z.output<typeof protectRequestSchema>;
-
-/** "host", "host:port", "[v6]:port"; the default port is the agent's. */
-export function parseEndpoint(text: string): { host: string; port: number } | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text.trim());
-  const host = match?.[1] ?? match?.[2];
-  const port = match?.[3] === undefined ? AGENT_PORT_DEFAULT : Number(match[3]);
-  if (host === undefined || port < 1 || port > 65_535) return undefined;
-  return { host, port };
-}
 
 /** First thing that is wrong, for a message. */
 export function issueOf(error: z.ZodError): string {

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ProtectBody } from '../agent/client.js';
-import { controlSocket } from '../agent/control-api.js';
+import { controlSocket } from '../agent/control-socket.js';
 import type { DomainStatus } from '../agent/status.js';
 import { UnderstudyError } from '../errors.js';
 import { quoted } from '../shell-word.js';

@@ -1,5 +1,5 @@
 import { AGENT_PORT_DEFAULT } from '../agent/limits.js';
-import { CONFIG_FILE_DEFAULT } from '../config/config-file.js';
+import { CONFIG_FILE_DEFAULT } from '../config/paths.js';
 import { defineCommand } from './command.js';
 import { EXIT } from './exit-codes.js';
 import { hostConfig, withConfigOption } from './host-options.js';

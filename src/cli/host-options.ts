@@ -2,7 +2,6 @@
 import type { Argv } from 'yargs';
 import { clusterError } from '../cluster/errors.js';
 import type { Config } from '../config/config-file.js';
-import { readConfig } from '../config/read-config.js';
 import type { GlobalOptions } from './command.js';
 
 export interface HostOptions extends GlobalOptions {
@@ -12,6 +11,8 @@ export interface HostOptions extends GlobalOptions {
 /** The configuration of this host; its files are root's. @throws HOST_NEEDS_ROOT, CONFIG_… */
 export async function hostConfig({ config }: { config: string | undefined }): Promise<Config> {
   if (process.getuid?.() !== 0) throw clusterError('HOST_NEEDS_ROOT', 'this is not root');
+  // Loaded late: most commands do without configuration.
+  const { readConfig } = await import('../config/read-config.js');
   return readConfig(config);
 }
 

@@ -1,4 +1,3 @@
-import { removeHost } from '../cluster/remove.js';
 import { defineCommand } from './command.js';
 import { EXIT } from './exit-codes.js';
 import { hostConfig, withConfigOption } from './host-options.js';
@@ -19,6 +18,7 @@ export const hostRemoveCommand = defineCommand({
       .example('$0 host remove b', 'do so on every other host as well'),
   run: async (options, client) => {
     const { name, force, json } = options;
+    const { removeHost } = await import('../cluster/remove.js');
     await removeHost(await hostConfig(options), name, { client, force });
     if (json) printJson({ name, removed: true });
     else printLine(`${name} is removed here; remove it on the other hosts too, and end its agent`);

@@ -1,11 +1,7 @@
-import { runDemo } from '../lab/demo/demo.js';
-import { promiseKept } from '../lab/demo/figures.js';
+/** `understudy lab`. What runs a laboratory is loaded when one is asked for: other commands start without it. */
 import { SCENARIO_NAMES, type ScenarioName } from '../lab/demo/scenario-names.js';
-import { HostPair } from '../lab/host-pair.js';
-import { Lab } from '../lab/lab.js';
 import { DEFAULT_PREFIX, HOST_ADDRESSES } from '../lab/layout.js';
 import { type Command, defineCommand } from './command.js';
-import { narrator, printFigures } from './demo-story.js';
 import { cliError } from './errors.js';
 import { EXIT } from './exit-codes.js';
 import { printJson, printLine } from './output.js';
@@ -25,6 +21,8 @@ const up = defineCommand({
       })
       .example('$0 lab up', 'two hosts to try all other commands on'),
   run: async ({ memory, vcpus, machine, json }) => {
+    const { Lab } = await import('../lab/lab.js');
+    const { HostPair } = await import('../lab/host-pair.js');
     const lab = await Lab.up();
     const [pair, guest] = await Promise.all([
       HostPair.start(lab),
@@ -59,6 +57,7 @@ const down = defineCommand({
       })
       .example('$0 lab down', 'after a laboratory that was killed'),
   run: async ({ prefix, json }) => {
+    const { Lab } = await import('../lab/lab.js');
     await Lab.tearDown(prefix);
     if (json) printJson({ prefix, removed: true });
     else printLine(`laboratory ${prefix}: nothing is left`);
@@ -108,6 +107,9 @@ const demo = defineCommand({
     if (options.kill === 'host' && !KILLS_PRIMARY.has(options.scenario)) {
       throw cliError('CLI_USAGE', `--kill host has no meaning in scenario ${options.scenario}`);
     }
+    const { runDemo } = await import('../lab/demo/demo.js');
+    const { promiseKept } = await import('../lab/demo/figures.js');
+    const { narrator, printFigures } = await import('./demo-story.js');
     const figures = await runDemo(
       {
         scenario: options.scenario,

@@ -1,6 +1,6 @@
 import type { ProtectBody } from '../agent/client.js';
-import { parseEndpoint } from '../agent/protect-request.js';
-import { CONSISTENCIES, type Consistency } from '../wire/messages.js';
+import { parseEndpoint } from '../agent/endpoint.js';
+import { CONSISTENCIES, type Consistency } from '../wire/consistency.js';
 import { defineCommand } from './command.js';
 import { cliError } from './errors.js';
 import { EXIT } from './exit-codes.js';

@@ -2,7 +2,7 @@
 import type { DomainStatus, MirrorStatus, RecentEpochs } from '../agent/status.js';
 import type { Copy } from '../diskmirror/newer-copy.js';
 import type { PolicyOptions } from '../epoch/policy.js';
-import { CONSISTENCIES, type Consistency } from '../wire/messages.js';
+import { CONSISTENCIES, type Consistency } from '../wire/consistency.js';
 import { duration } from './moments.js';
 import { mib, ms, pc, stateWord } from './output.js';
 

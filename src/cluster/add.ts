@@ -4,13 +4,9 @@
  */
 import { stringify } from 'yaml';
 import { AGENT_PORT_DEFAULT } from '../agent/limits.js';
-import {
-  CONFIG_FILE_DEFAULT,
-  type Config,
-  HOSTS_FILE_DEFAULT,
-  PKI_DIR_DEFAULT,
-} from '../config/config-file.js';
+import type { Config } from '../config/config-file.js';
 import { type ClusterHost, renderHosts } from '../config/hosts-file.js';
+import { CONFIG_FILE_DEFAULT, HOSTS_FILE_DEFAULT, PKI_DIR_DEFAULT } from '../config/paths.js';
 import { issueCertificate } from '../pki/authority.js';
 import { pkiFiles } from '../pki/files.js';
 import { quoted } from '../shell-word.js';

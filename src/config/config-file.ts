@@ -1,11 +1,8 @@
 /** /etc/understudy/config.yaml: what may stand in it, and what holds where nothing does. Pure. */
 import { z } from 'zod';
 import { HOST_NAME_PATTERN } from './limits.js';
+import { HOSTS_FILE_DEFAULT, PKI_DIR_DEFAULT } from './paths.js';
 import { parseYaml } from './yaml-file.js';
-
-export const CONFIG_FILE_DEFAULT = '/etc/understudy/config.yaml';
-export const HOSTS_FILE_DEFAULT = '/etc/understudy/hosts.yaml';
-export const PKI_DIR_DEFAULT = '/etc/understudy/pki';
 
 export const hostNameSchema = z
   .string()

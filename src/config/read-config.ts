@@ -1,10 +1,11 @@
 /** Reads the files under /etc/understudy; what they say is checked by the parsers beside. */
 import { readFile, stat } from 'node:fs/promises';
 import { messageOf } from '../errors.js';
-import { CONFIG_FILE_DEFAULT, type Config, parseConfig } from './config-file.js';
+import { type Config, parseConfig } from './config-file.js';
 import { configError } from './errors.js';
 import { type ClusterHost, parseHosts } from './hosts-file.js';
 import { CONFIG_FILE_BYTES_MAX } from './limits.js';
+import { CONFIG_FILE_DEFAULT } from './paths.js';
 
 /**
  * Without `file`, the default one if it is there, else the defaults. @throws CONFIG_…

@@ -4,7 +4,7 @@ import { PHASE_NAMES } from '../epoch/records.js';
 import { STEPS } from '../failover/recovery.js';
 import { STATES } from '../failover/states.js';
 import { SCENARIO_NAMES } from '../lab/demo/scenario-names.js';
-import { CONSISTENCIES } from '../wire/messages.js';
+import { CONSISTENCIES } from '../wire/consistency.js';
 import { type Declaration, declarationsFor, declarationsIn, typesNamedIn } from './declarations.js';
 import { JSON_ANSWERS, JSON_ERROR, type JsonAnswer } from './json-answers.js';
 

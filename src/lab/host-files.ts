@@ -1,8 +1,8 @@
 /** What the laboratory's hosts have under /etc/understudy: a CA of their own, certificates, configuration, hosts. */
 import { stringify } from 'yaml';
 import { AGENT_PORT_DEFAULT } from '../agent/limits.js';
-import { CONFIG_FILE_DEFAULT, HOSTS_FILE_DEFAULT, PKI_DIR_DEFAULT } from '../config/config-file.js';
 import { type ClusterHost, renderHosts } from '../config/hosts-file.js';
+import { CONFIG_FILE_DEFAULT, HOSTS_FILE_DEFAULT, PKI_DIR_DEFAULT } from '../config/paths.js';
 import { writeDurable } from '../durable-file.js';
 import { issueCertificate, makeAuthority } from '../pki/authority.js';
 import { pkiFiles } from '../pki/files.js';

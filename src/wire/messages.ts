@@ -1,5 +1,6 @@
 /** The JSON messages of the protocol: their shapes are checked on arrival, never assumed. */
 import { z } from 'zod';
+import { CONSISTENCIES, type Consistency } from './consistency.js';
 import { wireError } from './errors.js';
 import {
   DISKS_MAX,
@@ -56,13 +57,7 @@ export const guestIdentitySchema = z.object({
   nics: z.array(z.object({ mac: z.string().max(17), model: z.string().max(100) })).max(64),
 });
 
-/** What clients may rely on across a takeover. */
-export const CONSISTENCIES = {
-  strong: 'Nothing that was ever heard outside is lost: output waits for the checkpoint.',
-  timeline: 'Output does not wait: after a takeover clients may find an older state.',
-} as const;
-
-export type Consistency = keyof typeof CONSISTENCIES;
+export type { Consistency };
 
 export const consistencySchema = z.enum(
   Object.keys(CONSISTENCIES) as [Consistency, ...Consistency[]],
