@@ -1,5 +1,5 @@
 /** Rows and tables of the modes, from what the client saw. Pure. */
-import type { EpochReport } from '../../src/agent/epoch-report.js';
+import type { EpochReport } from '../../src/agent/primary/epoch-report.js';
 import { PHASE_NAMES } from '../../src/epoch/records.js';
 import { median, medianOf, type Row, row, type Table } from '../harness.js';
 import {

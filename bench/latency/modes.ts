@@ -1,5 +1,5 @@
 /** The ways a guest is run in that latency and overhead are compared of. Pure. */
-import type { ProtectBody } from '../../src/agent/client.js';
+import type { ProtectBody } from '../../src/agent/control/client.js';
 import type { DomainStatus } from '../../src/agent/status.js';
 import { MODE_SETTLED_EPOCHS } from '../limits.js';
 

@@ -1,5 +1,5 @@
 /** What the client sees in every mode, in turns over some rounds: noise of the machine comes to all modes alike. */
-import type { EpochReport } from '../../src/agent/epoch-report.js';
+import type { EpochReport } from '../../src/agent/primary/epoch-report.js';
 import { HOST_ADDRESSES } from '../../src/lab/layout.js';
 import { inTurns } from '../disk/turns.js';
 import type { BenchRun } from '../harness.js';

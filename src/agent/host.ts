@@ -5,10 +5,10 @@ import { TermStore } from '../failover/term-store.js';
 import { type Hypervisor, openHypervisor } from '../hypervisor/connection.js';
 import { ClusterTrust } from '../pki/cluster-trust.js';
 import type { HeartbeatPolicy } from '../wire/messages.js';
-import type { Holdings } from './copies.js';
-import { DomainRecords } from './domain-record.js';
+import type { Holdings } from './domain/copies.js';
+import { DomainRecords } from './domain/domain-record.js';
 import { LOG_EVENTS, type Log } from './log.js';
-import type { PeerSettings } from './session-config.js';
+import type { PeerSettings } from './session/session-config.js';
 
 export interface AgentOptions {
   libvirtUri: string;

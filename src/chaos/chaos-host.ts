@@ -2,7 +2,7 @@
  * A host as the chaos script sees it: one interface, two adapters (lab-host.ts, ssh-host.ts), one suite of tests.
  * What both do in the same way is in host-commands.ts.
  */
-import type { ProtectBody } from '../agent/client.js';
+import type { ProtectBody } from '../agent/control/client.js';
 import type { DomainStatus } from '../agent/status.js';
 import type { ChaosLink, Way } from './faults.js';
 import type { Outcome } from './program.js';

@@ -1,5 +1,5 @@
 /** A host of the laboratory for the chaos script: what an operator’s hands would do to a real one. */
-import type { ProtectBody } from '../agent/client.js';
+import type { ProtectBody } from '../agent/control/client.js';
 import { RUN_DIR_DEFAULT, STATE_DIR_DEFAULT } from '../agent/limits.js';
 import type { DomainStatus } from '../agent/status.js';
 import { UnderstudyError } from '../errors.js';

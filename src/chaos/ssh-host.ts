@@ -3,8 +3,8 @@
  * addresses: our own connection and other guests’ packets pass.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ProtectBody } from '../agent/client.js';
-import { controlSocket } from '../agent/control-socket.js';
+import type { ProtectBody } from '../agent/control/client.js';
+import { controlSocket } from '../agent/control/control-socket.js';
 import type { DomainStatus } from '../agent/status.js';
 import { UnderstudyError } from '../errors.js';
 import { quoted } from '../shell-word.js';

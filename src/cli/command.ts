@@ -1,6 +1,6 @@
 /** What all commands share: global options, and how a command is declared. */
 import type { ArgumentsCamelCase, Argv } from 'yargs';
-import { AgentClient } from '../agent/client.js';
+import { AgentClient } from '../agent/control/client.js';
 
 export interface GlobalOptions {
   json: boolean;

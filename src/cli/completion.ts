@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Argv } from 'yargs';
-import { AgentClient } from '../agent/client.js';
+import { AgentClient } from '../agent/control/client.js';
 import { defineCommand, type GlobalOptions } from './command.js';
 import { COMPLETION_SCRIPTS, COMPLETIONS_OPTION, type Shell } from './completion-scripts.js';
 import { EXIT } from './exit-codes.js';

@@ -1,5 +1,5 @@
 /** Where the time of an epoch goes, as a table and as one stacked bar. */
-import type { EpochReport } from '../agent/epoch-report.js';
+import type { EpochReport } from '../agent/primary/epoch-report.js';
 import { PHASE_NAMES, PHASES, type Phase, type Spread } from '../epoch/records.js';
 import { mib, pc, printLine, printTable } from './output.js';
 

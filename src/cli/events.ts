@@ -1,4 +1,4 @@
-import type { EventRecord } from '../agent/events.js';
+import type { EventRecord } from '../agent/events/events.js';
 import { defineCommand } from './command.js';
 import { cliError } from './errors.js';
 import { EXIT } from './exit-codes.js';

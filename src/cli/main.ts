@@ -1,6 +1,6 @@
 /** The command line: declares every command, gives every failure a code, a remedy and an exit code. */
 import yargs, { type Argv } from 'yargs';
-import { controlSocket } from '../agent/control-socket.js';
+import { controlSocket } from '../agent/control/control-socket.js';
 import { RUN_DIR_DEFAULT } from '../agent/limits.js';
 import { VERSION } from '../agent/version.js';
 import { checkCommand } from './check.js';

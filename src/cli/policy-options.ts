@@ -1,6 +1,6 @@
 /** The options that say when to checkpoint: `protect` and `lab demo` share them. */
 import type { Argv } from 'yargs';
-import type { ProtectBody } from '../agent/client.js';
+import type { ProtectBody } from '../agent/control/client.js';
 import {
   INTERVAL_MS_DEFAULT,
   MAX_INTERVAL_MS_DEFAULT,

@@ -1,8 +1,8 @@
 /** The progress of a copy or repair of a domain, disks and memory: a bar on a terminal, now and then a line elsewhere. */
 import { SingleBar } from 'cli-progress';
-import type { AgentClient } from '../agent/client.js';
+import type { AgentClient } from '../agent/control/client.js';
+import { waitProtected } from '../agent/control/wait-protected.js';
 import type { DomainStatus } from '../agent/status.js';
-import { waitProtected } from '../agent/wait-protected.js';
 import { Pace, type Progress, progressLine, progressOf, progressWords } from './progress-words.js';
 
 /** Between two lines where there is no terminal. */

@@ -1,5 +1,5 @@
-import type { ProtectBody } from '../agent/client.js';
-import { parseEndpoint } from '../agent/endpoint.js';
+import type { ProtectBody } from '../agent/control/client.js';
+import { parseEndpoint } from '../agent/control/endpoint.js';
 import { CONSISTENCIES, type Consistency } from '../wire/consistency.js';
 import { defineCommand } from './command.js';
 import { cliError } from './errors.js';

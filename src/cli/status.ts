@@ -1,4 +1,4 @@
-import type { AgentClient } from '../agent/client.js';
+import type { AgentClient } from '../agent/control/client.js';
 import type { DomainStatus } from '../agent/status.js';
 import { defineCommand } from './command.js';
 import { printEpochs } from './epochs.js';

@@ -1,4 +1,4 @@
-import type { AgentClient } from '../agent/client.js';
+import type { AgentClient } from '../agent/control/client.js';
 import { type AgentVersion, API_VERSION, VERSION } from '../agent/version.js';
 import { UnderstudyError } from '../errors.js';
 import { defineCommand } from './command.js';

@@ -1,6 +1,6 @@
 /** Whether another host's agent answers this one, over TLS as sessions will ask it. */
-import type { Endpoint } from '../agent/check.js';
-import { askReport } from '../agent/report-request.js';
+import type { Endpoint } from '../agent/domain/check.js';
+import { askReport } from '../agent/domain/report-request.js';
 import type { PeerTrust } from '../wire/trust.js';
 
 /** No domain can be called that: libvirt forbids '/'. */

@@ -1,5 +1,5 @@
 /** Takes a host off this host's list: from then on it is neither called nor let in. */
-import type { AgentClient } from '../agent/client.js';
+import type { AgentClient } from '../agent/control/client.js';
 import type { Config } from '../config/config-file.js';
 import type { ClusterHost } from '../config/hosts-file.js';
 import { UnderstudyError } from '../errors.js';

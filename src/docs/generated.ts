@@ -1,5 +1,5 @@
 /** Every generated document: its file name under docs/ and its text as the code has it now. */
-import { EVENT_KINDS } from '../agent/events.js';
+import { EVENT_KINDS } from '../agent/events/events.js';
 import { EXIT_CODES } from '../cli/exit-codes.js';
 import { commandNames, helpOf } from '../cli/help.js';
 import { ACTIONS, EVENTS, STATES } from '../failover/states.js';

@@ -1,6 +1,6 @@
 /** What each command prints with `--json`: as a type of TypeScript, and as an example that the compiler checks. */
-import type { FullReport } from '../agent/check.js';
-import type { EventRecord } from '../agent/events.js';
+import type { FullReport } from '../agent/domain/check.js';
+import type { EventRecord } from '../agent/events/events.js';
 import type { DomainStatus, KnownDomain, Reason } from '../agent/status.js';
 import type { AgentVersion } from '../agent/version.js';
 

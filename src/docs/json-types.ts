@@ -10,9 +10,9 @@ import { JSON_ANSWERS, JSON_ERROR, type JsonAnswer } from './json-answers.js';
 
 /** Relative to src/. */
 const FILES = [
-  'agent/check.ts',
-  'agent/epoch-report.ts',
-  'agent/events.ts',
+  'agent/domain/check.ts',
+  'agent/primary/epoch-report.ts',
+  'agent/events/events.ts',
   'agent/status.ts',
   'agent/version.ts',
   'diskmirror/newer-copy.ts',

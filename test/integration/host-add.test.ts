@@ -1,7 +1,7 @@
 /** Two hosts become a cluster over ssh, and part again. */
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { controlRequest } from '../../src/agent/control-request.js';
+import { controlRequest } from '../../src/agent/control/control-request.js';
 import type { HostList } from '../../src/cluster/list.js';
 import { Lab } from '../../src/lab/lab.js';
 import { HOST_ADDRESSES } from '../../src/lab/layout.js';

@@ -1,6 +1,6 @@
 /** Steps of the proof of output commit: a guest that talks in every kind of packet, and who listens. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ProtectBody } from '../../src/agent/client.js';
+import type { ProtectBody } from '../../src/agent/control/client.js';
 import { messageOf } from '../../src/errors.js';
 import { HostPair } from '../../src/lab/host-pair.js';
 import { Lab } from '../../src/lab/lab.js';

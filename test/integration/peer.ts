@@ -1,8 +1,8 @@
 /** A peer with bad manners, run inside a laboratory host (wire-peer.mjs). */
 import { fileURLToPath } from 'node:url';
-import { settingsOf } from '../../src/agent/domain-record.js';
+import { protectRequestSchema } from '../../src/agent/control/protect-request.js';
+import { settingsOf } from '../../src/agent/domain/domain-record.js';
 import { AGENT_PORT_DEFAULT } from '../../src/agent/limits.js';
-import { protectRequestSchema } from '../../src/agent/protect-request.js';
 import { openHypervisor } from '../../src/hypervisor/connection.js';
 import { describeDomain } from '../../src/hypervisor/description.js';
 import { identityOf } from '../../src/hypervisor/identity.js';

@@ -1,5 +1,5 @@
 /** The demo's contract: the JSON object that `script/demo --json` prints as its last line. Pure. */
-import type { ProtectBody } from '../../agent/client.js';
+import type { ProtectBody } from '../../agent/control/client.js';
 import type { DomainStatus, Takeover } from '../../agent/status.js';
 import type { Spread } from '../../epoch/records.js';
 import type { MachineType } from '../domain-xml.js';

@@ -5,7 +5,7 @@
 
 import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { readEvents } from '../../agent/event-tail.js';
+import { readEvents } from '../../agent/events/event-tail.js';
 import { STATE_DIR_DEFAULT } from '../../agent/limits.js';
 import type { DomainStatus, Takeover } from '../../agent/status.js';
 import { monotonicMs } from '../../clock.js';

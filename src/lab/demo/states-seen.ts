@@ -1,5 +1,5 @@
 /** Which states a domain went through on each host, from the hosts' events, and whether they are the expected ones. Pure. */
-import type { EventRecord } from '../../agent/events.js';
+import type { EventRecord } from '../../agent/events/events.js';
 import type { Role, State } from '../../failover/states.js';
 
 export interface StateSeen {

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { controlRequest, unreachable } from '../../../src/agent/control-request.js';
+import { controlRequest, unreachable } from '../../../src/agent/control/control-request.js';
 
 let directory: string;
 

@@ -8,9 +8,9 @@ import {
   eventsPath,
   olderEventsPath,
   recordedLog,
-} from '../../../src/agent/event-log.js';
-import { followEvents, readEvents } from '../../../src/agent/event-tail.js';
-import type { EventRecord } from '../../../src/agent/events.js';
+} from '../../../src/agent/events/event-log.js';
+import { followEvents, readEvents } from '../../../src/agent/events/event-tail.js';
+import type { EventRecord } from '../../../src/agent/events/events.js';
 import { EVENT_ROTATION_MS_MAX, EVENTS_WAITING_MAX } from '../../../src/agent/limits.js';
 import type { Log } from '../../../src/agent/log.js';
 

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { AgentClient } from '../../../src/agent/client.js';
-import { EventLog } from '../../../src/agent/event-log.js';
-import { eventQuery, registerEvents } from '../../../src/agent/event-routes.js';
+import { AgentClient } from '../../../src/agent/control/client.js';
+import { eventQuery, registerEvents } from '../../../src/agent/control/event-routes.js';
+import { EventLog } from '../../../src/agent/events/event-log.js';
 import { EVENT_FOLLOWERS_MAX } from '../../../src/agent/limits.js';
 import { reasonOf } from '../../../src/agent/status.js';
 

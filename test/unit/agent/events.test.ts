@@ -8,7 +8,7 @@ import {
   isEvent,
   matches,
   parseEvent,
-} from '../../../src/agent/events.js';
+} from '../../../src/agent/events/events.js';
 import { EVENT_LINE_BYTES_MAX } from '../../../src/agent/limits.js';
 import { LOG_EVENTS } from '../../../src/agent/log.js';
 

@@ -5,8 +5,8 @@ import { createServer } from 'node:http';
 import { createServer as createSocketServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findSessions, sessionNameOf } from '../../../src/agent/found-sessions.js';
-import { sessionPaths } from '../../../src/agent/session-control.js';
+import { findSessions, sessionNameOf } from '../../../src/agent/session/found-sessions.js';
+import { sessionPaths } from '../../../src/agent/session/session-control.js';
 
 describe('the name of a session’s socket', () => {
   it.each([

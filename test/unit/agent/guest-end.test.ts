@@ -1,6 +1,6 @@
 /** Why a guest ended, judged from libvirt's events and the end of its process, in any order. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type GuestEnd, watchGuestEnd } from '../../../src/agent/guest-end.js';
+import { type GuestEnd, watchGuestEnd } from '../../../src/agent/primary/guest-end.js';
 import type { LifecycleEvent } from '../../../src/hypervisor/lifecycle.js';
 
 const UUID = '6b0d0f3e-5a1c-4c5f-9b86-0f2a7f4f7d11';

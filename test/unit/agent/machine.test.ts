@@ -1,7 +1,7 @@
 /** A session's state and the order of its actions, with executors that the test completes. */
 import { describe, expect, it, vi } from 'vitest';
 import type { Log } from '../../../src/agent/log.js';
-import { type Executors, SessionMachine } from '../../../src/agent/machine.js';
+import { type Executors, SessionMachine } from '../../../src/agent/session/machine.js';
 import { deferred } from '../../../src/deferred.js';
 import { ACTIONS, type Action, type Role } from '../../../src/failover/states.js';
 

@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { backupNamed, requireKnown, withDefaults } from '../../../src/agent/protect-defaults.js';
+import {
+  backupNamed,
+  requireKnown,
+  withDefaults,
+} from '../../../src/agent/control/protect-defaults.js';
 
 const hosts = [
   { name: 'a', addresses: ['10.0.0.1'], port: 7788 },

@@ -1,8 +1,8 @@
 /** What an operator may ask for, what is filled in, and what is refused by name. */
 import { describe, expect, it } from 'vitest';
-import { parseEndpoint } from '../../../src/agent/endpoint.js';
+import { parseEndpoint } from '../../../src/agent/control/endpoint.js';
+import { issueOf, protectRequestSchema } from '../../../src/agent/control/protect-request.js';
 import { AGENT_PORT_DEFAULT } from '../../../src/agent/limits.js';
-import { issueOf, protectRequestSchema } from '../../../src/agent/protect-request.js';
 import { STAGING_BYTES_DEFAULT } from '../../../src/epoch/limits.js';
 import {
   INTERVAL_MS_DEFAULT,

@@ -3,7 +3,7 @@ import type { Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Log } from '../../../src/agent/log.js';
-import { listenForHello } from '../../../src/agent/session-listener.js';
+import { listenForHello } from '../../../src/agent/session/session-listener.js';
 import type { ClusterHost } from '../../../src/config/hosts-file.js';
 import { ClusterTrust } from '../../../src/pki/cluster-trust.js';
 import { decodeMessage } from '../../../src/wire/messages.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { SESSION_TOKENS_MAX } from '../../../src/agent/limits.js';
-import { SessionTokens } from '../../../src/agent/session-tokens.js';
+import { SessionTokens } from '../../../src/agent/session/session-tokens.js';
 
 const BAD = expect.objectContaining({ code: 'WIRE_BAD_TOKEN' });
 

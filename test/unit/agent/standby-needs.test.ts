@@ -1,7 +1,7 @@
 /** What a host must have for a standby, with this machine as the host. */
 import { describe, expect, it } from 'vitest';
+import { memoryShortage, unmetNeeds } from '../../../src/agent/backup/standby-needs.js';
 import type { Host } from '../../../src/agent/host.js';
-import { memoryShortage, unmetNeeds } from '../../../src/agent/standby-needs.js';
 import type { StandbyNeeds } from '../../../src/wire/messages.js';
 
 const versions = async () => ({ qemu: '7.2.22', libvirt: '9.0.0' });

@@ -4,7 +4,7 @@ import { latencyFigures } from '../../../bench/latency/figures.js';
 import { isIn, MODES, type Mode, PROTECTIONS } from '../../../bench/latency/modes.js';
 import { percentile } from '../../../bench/latency/percentile.js';
 import type { Turn, Turns } from '../../../bench/latency/turns.js';
-import { epochReport } from '../../../src/agent/epoch-report.js';
+import { epochReport } from '../../../src/agent/primary/epoch-report.js';
 import type { DomainStatus } from '../../../src/agent/status.js';
 import { EpochRecords, PHASE_NAMES, type Phase } from '../../../src/epoch/records.js';
 

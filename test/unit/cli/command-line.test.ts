@@ -1,6 +1,6 @@
 /** The command line as a whole: every command is explained, and what is typed is understood. */
 import { describe, expect, it } from 'vitest';
-import type { EventRecord } from '../../../src/agent/events.js';
+import type { EventRecord } from '../../../src/agent/events/events.js';
 import { FLAGS, takesDomain } from '../../../src/cli/completion.js';
 import { eventWords } from '../../../src/cli/events.js';
 import { commandNames, helpOf } from '../../../src/cli/help.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { EventRecord } from '../../../src/agent/events.js';
+import type { EventRecord } from '../../../src/agent/events/events.js';
 import {
   type StatesSeen,
   type StateWords,
