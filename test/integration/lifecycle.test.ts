@@ -32,17 +32,31 @@ describe('a domain whose recovery is automatic', () => {
     await pair.protect(guest.name, { recovery: 'automatic' });
   });
   afterEach(async () => {
-    await nothingForgotten(witness);
-    await witness.close();
-    for (const host of HOST_NAMES) {
-      await pair
-        .agent(host)
-        .client.unprotect(guest.name, true)
-        .catch(() => undefined);
+    try {
+      await listenedTo();
+    } finally {
+      for (const host of HOST_NAMES) {
+        await pair
+          .agent(host)
+          .client.unprotect(guest.name, true)
+          .catch(() => undefined);
+      }
+      await destroyEverywhere(lab, guest.name);
     }
-    await destroyEverywhere(lab, guest.name);
   });
 
+  const listenedTo = async (): Promise<void> => {
+    try {
+      await nothingForgotten(witness);
+    } finally {
+      await witness.close();
+    }
+  };
+  /** From now on the guest is another one: it counts from 1 again. */
+  const listenAnew = async (): Promise<void> => {
+    await listenedTo();
+    witness = await Witness.start(lab.client);
+  };
   const status = (host: HostName): Promise<DomainStatus> =>
     pair.agent(host).client.status(guest.name);
   const protectedFrom = (host: HostName): Promise<DomainStatus> =>
@@ -111,6 +125,7 @@ describe('a domain whose recovery is automatic', () => {
     const a = lab.host('a');
     await a.virsh('destroy', guest.name);
     await pair.waitFor('a', guest.name, ({ state }) => state === 'unprotected', AGAIN_TIMEOUT_MS);
+    await listenAnew();
     await lab.bootGuest(guest.name);
     expect((await protectedFrom('a')).term).toBe(1);
   });
@@ -143,6 +158,7 @@ describe('a domain whose recovery is automatic', () => {
     await lab.host('a').virsh('autostart', guest.name);
     await lab.killHost('b');
     await lab.killHost('a');
+    await listenAnew();
     await pair.bootHost('b');
     await lab.bootHost('a');
     expect(await lab.host('a').virsh('list', '--name')).not.toContain(guest.name);
@@ -185,6 +201,7 @@ describe('a domain whose recovery is automatic', () => {
       await killQemu(pair, 'a', guest.name);
       const hasFailed = ({ state }: DomainStatus): boolean => state === 'failed';
       const failed = await pair.waitFor('b', guest.name, hasFailed, AGAIN_TIMEOUT_MS);
+      await listenAnew();
       expect(failed.reason?.code).toMatch(/^HYP_/);
       await protectedAfter(term + 1);
       expect(await runsOnB()).toBe(false);
@@ -198,6 +215,7 @@ describe('a domain whose recovery is automatic', () => {
       await killQemu(pair, 'a', guest.name);
       const isPromoting = ({ state }: DomainStatus): boolean => state === 'promoting';
       const { sessionPid } = await pair.waitFor('b', guest.name, isPromoting, AGAIN_TIMEOUT_MS);
+      await listenAnew();
       process.kill(sessionPid, 'SIGKILL');
       process.kill(libvirtd, 'SIGCONT');
       await protectedAfter(term + 1);
