@@ -176,7 +176,7 @@ describe('afterwards', () => {
         'ls -d /opt/understudy /etc/understudy /etc/init.d/understudyd /usr/local/bin/understudy';
       expect((await pair.ssh(name, `${left} 2>/dev/null`, [2])).stdout).toBe('');
       // Neither the shell that asks nor the guest, whose disk may lie under our name.
-      const processes = "pgrep -af '[u]nderstudy' | grep -v '^[0-9]* qemu-system'";
+      const processes = "pgrep -af '[u]nderstudy' | grep -v '^[0-9]* [^ ]*qemu-system'";
       expect((await pair.ssh(name, processes, [0, 1])).stdout).toBe('');
     }
     expect((await pair.ssh('a', 'virsh -q list --name')).stdout).toContain('vm1');
