@@ -36,9 +36,12 @@ describe('an agent that is killed and started again', () => {
     await pair.protect(guest.name);
   });
   afterEach(async () => {
-    await nothingForgotten(witness);
-    await witness.close();
-    await destroyEverywhere(lab, guest.name);
+    try {
+      await nothingForgotten(witness);
+    } finally {
+      await witness.close();
+      await destroyEverywhere(lab, guest.name);
+    }
   });
 
   const status = (host: HostName): Promise<DomainStatus> =>

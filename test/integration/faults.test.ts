@@ -43,9 +43,12 @@ describe('a protected domain', () => {
     });
   });
   afterEach(async () => {
-    await nothingForgotten(witness);
-    await witness.close();
-    await destroyEverywhere(lab, guest.name);
+    try {
+      await nothingForgotten(witness);
+    } finally {
+      await witness.close();
+      await destroyEverywhere(lab, guest.name);
+    }
   });
 
   const state = async (host: 'a' | 'b'): Promise<string> =>
