@@ -212,9 +212,12 @@ describe('protection and a takeover', () => {
       cause: 'peerYielded',
       term: 2,
     });
-    const later = understudy('events', 'web1', '--since', '10m', '--socket', a);
-    expect(later.stdout).toMatch(/protected → fenced {2}AGENT_GUEST_DIED: /);
-    expect(later.stdout).toMatch(/session-ended .*orderly=true/);
+    // The session is over some time after its last state.
+    await eventually(async () => {
+      const later = understudy('events', 'web1', '--since', '10m', '--socket', a);
+      expect(later.stdout).toMatch(/protected → fenced {2}AGENT_GUEST_DIED: /);
+      expect(later.stdout).toMatch(/session-ended .*orderly=true/);
+    });
     expect(understudy('events', '--since', 'soon', '--socket', a)).toMatchObject({ code: 2 });
   });
 });
