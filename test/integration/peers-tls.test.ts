@@ -54,7 +54,8 @@ async function readableFrames(
   action: () => Promise<unknown>,
 ): Promise<number> {
   const path = `${host.runDir}/run/${device}.pcap`;
-  const args = ['-i', device, '-U', '-s', '256', '-w', path, 'tcp'];
+  // Else the kernel keeps up to a second's packets back, and they are lost when it ends.
+  const args = ['-i', device, '--immediate-mode', '-U', '-s', '256', '-w', path, 'tcp'];
   const recorder = host.spawn('tcpdump', args, { stdio: ['ignore', 'ignore', 'pipe'] });
   // "listening on …" is its first word.
   if (recorder.stderr !== null) await once(recorder.stderr, 'data');
