@@ -93,7 +93,8 @@ export class HeartbeatPaths {
 
   get summary(): HeartbeatSummary {
     const { timeoutMs, stalls } = this.#monitor;
-    const paths = this.#allPaths().map((path) => this.#pathNow(path));
+    const nowMs = monotonicMs();
+    const paths = this.#allPaths().map((path) => this.#pathAt(path, nowMs));
     return { silentMs: Math.round(this.#silentMs), timeoutMs, stalls, paths };
   }
 
@@ -203,7 +204,7 @@ export class HeartbeatPaths {
     this.#timer = setTimeout(() => this.#tick(), verdict.nextMs);
     if (verdict.stalled) this.listener.onStall(verdict.lateMs);
     // What came during a stall is unread yet.
-    else this.#lookAtPaths();
+    else this.#lookAtPaths(now);
     const payload = this.#heartbeat(now);
     for (const path of paths) {
       // A path that fails to send is a path that will be silent; the monitor judges that.
@@ -217,22 +218,22 @@ export class HeartbeatPaths {
     }
   }
 
-  #lookAtPaths(): void {
-    for (const path of this.#allPaths()) {
-      const seen = this.#pathNow(path);
-      const isDown = seen.silentMs > this.#monitor.timeoutMs * PATH_DOWN_TIMEOUTS;
+  #lookAtPaths(nowMs: number): void {
+    const silentMsMax = this.#monitor.timeoutMs * PATH_DOWN_TIMEOUTS;
+    for (const path of this.#channels.keys()) {
+      const isDown = this.#monitor.silentMs(path, nowMs) > silentMsMax;
       if (isDown === this.#down.has(path)) continue;
       if (isDown) this.#down.add(path);
       else this.#down.delete(path);
-      this.listener.onPath({ ...seen, up: !isDown }, path);
+      this.listener.onPath(this.#pathAt(path, nowMs), path);
     }
   }
 
-  #pathNow(path: number): HeartbeatPath {
+  #pathAt(path: number, nowMs: number): HeartbeatPath {
     return {
       address: this.#addresses[path] ?? `path ${path}`,
       up: !this.#down.has(path),
-      silentMs: Math.round(this.#monitor.silentMs(path, monotonicMs())),
+      silentMs: Math.round(this.#monitor.silentMs(path, nowMs)),
     };
   }
 

@@ -3,6 +3,7 @@
  * changes either is done one at a time; after every change of anything it looks whether there is something to do
  * (src/failover/recovery.ts), and tries that again, with back-off, until it is done.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../../errors.js';
 import { nextStep, type Step } from '../../failover/recovery.js';
 import type { State } from '../../failover/states.js';
@@ -158,7 +159,7 @@ export class DomainKeeper {
       const before = await this.host.records.read(this.domain);
       if (before?.role === 'primary') await forgetStopped(this.host, this.domain);
       const { peer, settings, peerAddresses, ownAddresses } = primary;
-      await this.host.records.write({
+      await this.#note(before, {
         ...{ domain: this.domain, role: 'backup', wanted: 'protected', established: true },
         ...{ endedOnPurpose: false, peer, peerAddresses, ownAddresses, settings },
       });
@@ -276,8 +277,13 @@ export class DomainKeeper {
     }
     if (status.takeover !== undefined) now.takeover = status.takeover;
     if (session.hasEnded && status.reason?.code === 'AGENT_GUEST_GONE') now.endedOnPurpose = true;
-    if (JSON.stringify(now) !== JSON.stringify(record)) await this.host.records.write(now);
+    await this.#note(record, now);
     return now;
+  }
+
+  /** A primary that opens its heartbeat paths again asks often, and nothing is new: no durable write then. */
+  async #note(before: DomainRecord | undefined, now: DomainRecord): Promise<void> {
+    if (!isDeepStrictEqual(now, before)) await this.host.records.write(now);
   }
 
   async #startPrimary(record: DomainRecord, origin: 'start' | 'takeover'): Promise<SessionProcess> {
