@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "common/boundary_signal.h"
+#include "common/prepared_write.h"
 #include "common/process_watch.h"
 
 namespace understudy {
@@ -23,6 +24,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("disks", disks);
   understudy::InitProcessWatch(env, exports);
   understudy::InitBoundarySignal(env, exports);
+  understudy::InitPreparedWrite(env, exports);
   return exports;
 }
 

@@ -7,7 +7,7 @@
  * (`EBUSY`, …) and `syscall`; failures of libvirt carry `libvirtCode` and `libvirtDomain`.
  */
 import { createRequire } from 'node:module';
-import type { NativeBoundary, NativeTrigger } from './native-boundary.js';
+import type { NativeBoundary, NativePreparedCall, NativeTrigger } from './native-boundary.js';
 import type { NativeDisks } from './native-disks.js';
 import type { NativeNet } from './native-net.js';
 
@@ -96,7 +96,7 @@ export interface NativeConnection {
   lookupByUuid(uuid: string): Promise<NativeDomain>;
   createXml(xml: string, flags: number): Promise<NativeDomain>;
   defineXml(xml: string, flags: number): Promise<NativeDomain>;
-  /** Lifecycle events of all domains, until `close()`; one subscription per connection. */
+  /** Lifecycle events of all domains but suspended and resumed, until `close()`; one subscription per connection. */
   onLifecycle(listener: (event: NativeLifecycleEvent) => void): Promise<void>;
   /** Block job events of all domains (VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2), in the same way. */
   onBlockJob(listener: (event: NativeBlockJobEvent) => void): Promise<void>;
@@ -147,16 +147,9 @@ export interface NativeDomain {
 }
 
 /** A command that is not sent yet. Keeps the event loop alive until it is answered or cancelled. */
-export interface NativePreparedCommand {
+export interface NativePreparedCommand extends NativePreparedCall {
   /** Rejects with CANCELLED. */
   readonly reply: Promise<string>;
-  readonly trigger: NativeTrigger;
-  /** True for the one call, here or of the trigger, that sends it. */
-  fire(): boolean;
-  /** True when it has not been sent and never will be. */
-  cancel(): boolean;
-  /** CLOCK_MONOTONIC; 0n while it has not been sent. */
-  begunAtNs(): bigint;
 }
 
 // ----------------------------------------------------------------- memory
@@ -245,6 +238,8 @@ export interface NativeGuestMemory {
     openTimeoutMs: number;
     drainTimeoutMs: number;
     deviceStateBytesMax: number;
+    /** Sends QEMU to the gate, later: until then the capture waits for it without a bound. */
+    begin?: NativeTrigger;
     ahead?: NativeAhead;
   }): Promise<NativeCapture>;
   /** Goes on after `partial`: same gate, same options. */
@@ -342,6 +337,10 @@ export interface NativeAddon {
   boundarySignal(onClosed: (epoch: number) => void): NativeBoundary;
   /** A trigger whose firing calls back, once. */
   triggerSignal(onFired: () => void): NativeTrigger;
+  /** Sends `text`, a few bytes, on the socket `fd` at the trigger's sign; says why if it could not. */
+  prepareWrite(fd: number, text: string, onFailed: (why: string) => void): NativePreparedCall;
+  /** The process at the other end of a UNIX socket that it connected. */
+  peerProcess(fd: number): number;
   /** Calls back once when `pid` (any process) ends. `ESRCH` when there is none. Keeps nothing alive. */
   watchProcess(pid: number, onEnded: () => void): NativeProcessWatch;
   libvirt: NativeLibvirt;

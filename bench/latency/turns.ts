@@ -47,7 +47,7 @@ export interface Measured {
 export async function turnsOf(stage: Stage, run: BenchRun): Promise<Measured> {
   const { pair, client } = stage;
   const amounts = run.quick ? QUICK : FULL;
-  const guest = await GuestInModes.start(pair, { name: 'latency', run: ['redis'] });
+  const guest = await GuestInModes.startMoved(pair, { name: 'latency', run: ['redis'] });
   const turns: Turns = byMode(() => []);
   for (let round = 0; round < amounts.rounds; round += 1) {
     for (const mode of inTurns(MODES, round)) {
@@ -64,13 +64,13 @@ export async function turnsOf(stage: Stage, run: BenchRun): Promise<Measured> {
 
 async function oneTurn(
   { pair, client }: Stage,
-  { record: { ip, name } }: GuestInModes,
+  { record: { ip, name }, home }: GuestInModes,
   { mode, pings, redis1Seconds, redis8Seconds, bulkSeconds }: Amounts & { mode: Mode },
 ): Promise<Turn> {
   const ping = await client.ping(ip, pings);
   const redis8 = await client.redis(ip, 8, redis8Seconds);
   const redis1 = await client.redis(ip, 1, redis1Seconds);
-  const epochs = mode === 'unprotected' ? undefined : await pair.agent('a').client.epochs(name);
+  const epochs = mode === 'unprotected' ? undefined : await pair.agent(home).client.epochs(name);
   const bulk = await client.bulk(ip, bulkSeconds);
   return { ping, redis1, redis8, bulk, ...(epochs === undefined ? {} : { epochs }) };
 }

@@ -25,6 +25,8 @@ void OnClosed(virConnectPtr, int reason, void* opaque) {
 }
 
 int OnLifecycle(virConnectPtr, virDomainPtr domain, int event, int detail, void* opaque) {
+  // A protected guest is suspended and resumed at every epoch; nobody here asks for that.
+  if (event == VIR_DOMAIN_EVENT_SUSPENDED || event == VIR_DOMAIN_EVENT_RESUMED) return 0;
   const JsCallback& listener = **static_cast<std::shared_ptr<JsCallback>*>(opaque);
   // The domain is libvirt's and gone when this returns.
   listener.Post([identity = IdentityOf(domain), event, detail](Napi::Env env,

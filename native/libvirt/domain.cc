@@ -6,7 +6,7 @@
 #include <climits>
 #include <utility>
 
-#include "common/trigger.h"
+#include "common/prepared_call.h"
 #include "libvirt/arguments.h"
 #include "libvirt/handles.h"
 #include "libvirt/limits.h"
@@ -211,18 +211,8 @@ Napi::Value Domain::PrepareMonitorCommand(const Napi::CallbackInfo& info) {
         return MonitorCommandOn(channel.DomainOf(uuid), command, flags);
       },
       StringToJs);
-  const auto method = [env](auto call) {
-    return Napi::Function::New(env, [call](const Napi::CallbackInfo& now) { return call(now.Env()); });
-  };
-  const std::shared_ptr<Trigger> trigger = later.trigger;
-  Napi::Object prepared = Napi::Object::New(env);
+  Napi::Object prepared = PreparedCallToJs(env, later.trigger);
   prepared.Set("reply", later.promise);
-  prepared.Set("trigger", Napi::External<TriggerRef>::New(env, new TriggerRef{trigger},
-                                                          [](Napi::Env, TriggerRef* ref) { delete ref; }));
-  prepared.Set("fire", method([trigger](Napi::Env js) { return Napi::Boolean::New(js, trigger->Fire()); }));
-  prepared.Set("cancel", method([trigger](Napi::Env js) { return Napi::Boolean::New(js, trigger->Cancel()); }));
-  prepared.Set("begunAtNs",
-               method([trigger](Napi::Env js) { return Napi::BigInt::New(js, trigger->begun_at_ns()); }));
   return prepared;
 }
 

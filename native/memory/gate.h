@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "common/trigger.h"
 #include "memory/owned.h"
 
 namespace understudy::memory {
@@ -72,7 +73,8 @@ class GatePassage {
   // Returns when QEMU has opened the gate: the guest stands still, as it stops first (qmp_xen_save_devices_state
   // in migration/savevm.c). Its first bytes come later, 32 KiB at once. Throws GATE_TIMEOUT, or GATE_CLOSED when
   // QEMU came and left without writing.
-  void WaitOpened(const OpenWatch& opens, int timeout_ms);
+  // `begin`, when there is one, has yet to be given its sign: only then does the time begin to count.
+  void WaitOpened(const OpenWatch& opens, const Trigger* begin, int timeout_ms);
   // Throws GATE_PASSED when QEMU has written everything: it lets the guest run as soon as it has closed its end;
   // GATE_CLOSED when it left without a byte. If this does not throw, the guest has stood still up to now.
   void RequireBlocked() const;

@@ -52,10 +52,11 @@ Capture GuestMemory::TakeCapture(const CaptureOptions& options, int cancel_fd) {
   capture.epoch = options.epoch;
   std::optional<GatePassage> passage;
   if (options.gate_fd) {
-    const Stopwatch waiting(capture.gate_ns);
+    const uint64_t from_ns = MonotonicNs();
     gate_pipe_bytes_ = GatePipeBytes();
     passage.emplace(*options.gate_fd, cancel_fd, gate_pipe_bytes_);
-    passage->WaitOpened(opens_, options.open_timeout_ms);
+    passage->WaitOpened(opens_, options.begin.get(), options.open_timeout_ms);
+    capture.gate_ns = MonotonicNs() - std::max(from_ns, options.begin ? options.begin->begun_at_ns() : 0);
   }
   capture.paused_at_ns = MonotonicNs();
   {

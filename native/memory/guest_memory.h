@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/boundary.h"
+#include "common/trigger.h"
 #include "memory/encoder.h"
 #include "memory/epoch_pages.h"
 #include "memory/gate.h"
@@ -36,6 +37,8 @@ struct Ahead {
 struct CaptureOptions {
   // Absent: the caller has stopped the guest, there is no gate.
   std::optional<int> gate_fd;
+  // The sign for QEMU to come to the gate, when it is given by somebody else, later.
+  std::shared_ptr<Trigger> begin;
   uint64_t epoch = 0;
   CopyMode copy = CopyMode::kStaged;
   std::vector<std::shared_ptr<BoundaryListener>> boundaries;

@@ -58,6 +58,7 @@ CaptureOptions ReadCaptureOptions(const Napi::CallbackInfo& info, bool through_g
     options.open_timeout_ms = IntField(from, "openTimeoutMs");
     options.drain_timeout_ms = IntField(from, "drainTimeoutMs");
     options.device_state_bytes_max = UintField(from, "deviceStateBytesMax");
+    if (from.Has("begin")) options.begin = from.Get("begin").As<Napi::External<TriggerRef>>().Data()->trigger;
     if (from.Has("ahead")) options.ahead = ReadAhead(ObjectArgument(from.Env(), from.Get("ahead"), "ahead"));
   }
   return options;
@@ -174,8 +175,10 @@ class GuestMemoryObject : public Napi::ObjectWrap<GuestMemoryObject> {
 
   Napi::Value WrittenPages(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&] {
-      return Run([&guest = memory()] { return guest.CountWritten(); },
-                 [](Napi::Env env, uint64_t pages) -> Napi::Value { return Count(env, pages); });
+      memory();
+      // On another thread: this object's own may wait for a pause.
+      return RunOnThread<uint64_t>(info.Env(), [guest = memory_] { return guest->CountWritten(); },
+                                   [](Napi::Env env, uint64_t&& pages) -> Napi::Value { return Count(env, pages); });
     });
   }
 

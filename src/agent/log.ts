@@ -29,6 +29,7 @@ export const LOG_EVENTS = {
   takeover: 'takeover',
   devicesChanged: 'devices-changed',
   mirrorTrouble: 'mirror-trouble',
+  ownMonitor: 'own-monitor',
   disksFound: 'disks-found',
   certificates: 'certificates-unusable',
   certificateExpires: 'certificate-expires',

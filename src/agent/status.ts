@@ -143,6 +143,8 @@ export interface DomainStatus {
   /** What clients may rely on across a takeover. */
   consistency?: Consistency;
   pauseMode?: 'gate' | 'stopped';
+  /** Whose monitor the command of a pause goes through. */
+  pauseThrough?: 'libvirt' | 'own-monitor';
   sync?: SyncProgress & { bytesPerSecond: number; pauseMsMax?: number };
   epochs?: EpochSummary;
   disks?: DiskStatus[];

@@ -28,6 +28,7 @@ const status: DomainStatus = {
   qemuPid: 4242,
   consistency: 'strong',
   pauseMode: 'gate',
+  pauseThrough: 'libvirt',
 };
 
 const report: FullReport = {

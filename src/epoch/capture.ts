@@ -1,6 +1,11 @@
 /** One pause, whatever its source: closes the epoch, captures, ships with the guest paused when staging is too small. */
 
-import type { PausedCapture as PauseResult, PauseSource } from '../hypervisor/pause-source.js';
+import type {
+  PauseHow,
+  PausedCapture as PauseResult,
+  PauseSource,
+  ReadyPause,
+} from '../hypervisor/pause-source.js';
 import type { NativeAhead, NativeBoundary, NativeCapture, NativeGuestMemory } from '../native.js';
 import { DEVICE_STATE_BYTES_MAX } from '../wire/limits.js';
 import { PAUSE_DRAIN_TIMEOUT_MS, PAUSE_OPEN_TIMEOUT_MS } from './limits.js';
@@ -20,14 +25,38 @@ export interface PausedCapture extends PauseResult {
   shippedPaused: boolean;
 }
 
-export async function captureEpoch(
+export function captureEpoch(
   memory: NativeGuestMemory,
   pause: PauseSource,
   request: CaptureRequest,
 ): Promise<PausedCapture> {
-  let shippedPaused = false;
-  const { epoch, copy, boundaries, ahead } = request;
-  const result = await pause.pauseAndCapture(async ({ gateFd }) => {
+  return new EpochCapture(memory, pause, request).take();
+}
+
+/** One epoch's capture, which may be waiting for its pause already. */
+export class EpochCapture {
+  #shippedPaused = false;
+
+  constructor(
+    private readonly memory: NativeGuestMemory,
+    private readonly pause: PauseSource,
+    private readonly request: CaptureRequest,
+  ) {}
+
+  /** The pause may begin by its trigger from now on; `take` goes through with it. Once, before `take`. */
+  prepare(): ReadyPause | undefined {
+    return this.pause.prepare?.((how) => this.#capture(how));
+  }
+
+  /** @throws as PauseSource.pauseAndCapture */
+  async take(): Promise<PausedCapture> {
+    const result = await this.pause.pauseAndCapture((how) => this.#capture(how));
+    return { ...result, shippedPaused: this.#shippedPaused };
+  }
+
+  async #capture({ gateFd, begin }: PauseHow): Promise<NativeCapture> {
+    const { memory } = this;
+    const { epoch, copy, boundaries, ahead, onStagingFull } = this.request;
     const first =
       gateFd === undefined
         ? await memory.captureStopped({ epoch, copy, boundaries })
@@ -39,17 +68,17 @@ export async function captureEpoch(
             openTimeoutMs: PAUSE_OPEN_TIMEOUT_MS,
             drainTimeoutMs: PAUSE_DRAIN_TIMEOUT_MS,
             deviceStateBytesMax: DEVICE_STATE_BYTES_MAX,
+            ...(begin === undefined ? {} : { begin }),
             ...(ahead === undefined ? {} : { ahead }),
           });
     const parts = [first];
     while (parts.at(-1)?.status === 'partial') {
-      shippedPaused = true;
-      await request.onStagingFull();
+      this.#shippedPaused = true;
+      await onStagingFull();
       parts.push(await memory.captureRest());
     }
     return joined(parts);
-  });
-  return { ...result, shippedPaused };
+  }
 }
 
 /** What several partial captures of one pause measured: one scan, many copies. */

@@ -14,7 +14,7 @@ import { type CommittedEpoch, committedEpoch } from '../netbuffer/output-hold.js
 import type { FrameChannel } from '../wire/channel.js';
 import type { EpochLog, Message } from '../wire/messages.js';
 import { Anticipation } from './anticipation.js';
-import { captureEpoch, type PausedCapture } from './capture.js';
+import { EpochCapture, type PausedCapture } from './capture.js';
 import type { Commits } from './commits.js';
 import { epochError } from './errors.js';
 import { type Fault, spoilState } from './faults.js';
@@ -37,8 +37,8 @@ export interface EpochLoopDependencies {
   /** The difference, where it is worth its while. */
   stateDelta: (base: Buffer, state: Buffer) => Buffer | undefined;
   boundaries: readonly NativeBoundary[];
-  /** Makes a boundary that calls back when an epoch has closed. */
-  signal: (onClosed: (epoch: number) => void) => NativeBoundary;
+  /** Makes a boundary that calls back when an epoch has closed. Absent where no disk has to be proven. */
+  signal?: (onClosed: (epoch: number) => void) => NativeBoundary;
   disks: EpochDisks;
   /** Part of the time outside of pauses in which the guest worked, 0 to 1; told how long it was paused in all. */
   guestLoad: (pausedMs: number) => number;
@@ -78,12 +78,21 @@ const DROP_RANGE_EVERY = 10;
 /** It drops the first range one time, the second the next, and so on up to this many. */
 const DROP_RANGE_AMONG = 8;
 
+/** The epoch that the next pause closes. */
+interface NextEpoch {
+  epoch: number;
+  totals: Shipped;
+  hasher: NativeHasher;
+  capture: EpochCapture;
+}
+
 export class EpochLoop {
   readonly #pacer: Pacer;
   readonly #boundaries: readonly NativeBoundary[];
   /** What the disks must show for the epoch whose boundary was just marked. */
   #proof: { epoch: number; logs: Promise<EpochLog[]> } | undefined;
   #epoch: number;
+  #next: NextEpoch | undefined;
   #stopped = false;
   #pauseFailures = 0;
   /** What the backup has, as its checkpoint is the last that was committed. */
@@ -100,7 +109,8 @@ export class EpochLoop {
   ) {
     this.#epoch = options.lastEpoch;
     const { memory, guestLoad, boundaries, signal } = dependencies;
-    this.#boundaries = [...boundaries, signal((epoch) => void this.#proveDisks(epoch))];
+    const closed = signal?.((epoch) => void this.#proveDisks(epoch));
+    this.#boundaries = closed === undefined ? boundaries : [...boundaries, closed];
     const { stagingBytes } = options;
     const mayOverflow = stagingBytes < memory.ramBytes;
     this.#pacer = new Pacer(options.policy, {
@@ -112,7 +122,7 @@ export class EpochLoop {
     });
   }
 
-  /** The newest epoch that a pause closed or tried to close. */
+  /** The newest epoch that a pause closed, or was to close. */
   get lastEpoch(): number {
     return this.#epoch;
   }
@@ -124,7 +134,6 @@ export class EpochLoop {
         await this.#pacer.untilNextPause();
         if (this.#stopped) break;
         await this.checkpoint();
-        this.#prepareNext();
       }
     } finally {
       this.#asked?.reject(epochError('EPOCH_ENDED', 'protection ended before the checkpoint'));
@@ -193,13 +202,12 @@ export class EpochLoop {
 
   async #checkpoint(): Promise<EpochRecord | undefined> {
     const { memory, records, release, onEpoch } = this.dependencies;
-    this.#epoch += 1;
-    const epoch = this.#epoch;
-    const totals = nothingShipped();
-    const hasher = this.dependencies.newHasher();
+    const next = this.#nextEpoch();
+    this.#next = undefined;
+    const { epoch, totals, hasher } = next;
     const begunAtMs = this.#begunAtMs();
     const waitedMs = this.#pacer.pauseBegins(epoch, begunAtMs);
-    const paused = await this.#pause(epoch, totals, hasher);
+    const paused = await this.#pause(next);
     if (paused === undefined) {
       this.#pacer.pauseFailed();
       return undefined;
@@ -228,19 +236,42 @@ export class EpochLoop {
     this.#anticipated = false;
     records.add(record);
     onEpoch(record);
+    this.#prepareNext();
     await this.#pauseSettled(paused);
     return record;
+  }
+
+  #nextEpoch(): NextEpoch {
+    if (this.#next !== undefined) return this.#next;
+    const { memory, pause, shipper, newHasher } = this.dependencies;
+    this.#epoch += 1;
+    const epoch = this.#epoch;
+    const totals = nothingShipped();
+    const hasher = newHasher();
+    const capture = new EpochCapture(memory, pause, {
+      epoch,
+      copy: 'staged',
+      boundaries: this.#boundaries,
+      ahead: this.#drops(epoch) ? undefined : shipper.ahead('chunk', epoch, totals, { hasher }),
+      onStagingFull: () => {
+        this.#limitSilence();
+        return shipper.ship('chunk', epoch, totals, { hasher });
+      },
+    });
+    this.#next = { epoch, totals, hasher, capture };
+    return this.#next;
   }
 
   /** Output that waits shall begin the next pause by itself: JavaScript hears of it half a millisecond later. */
   #prepareNext(): void {
     const inMs = this.#stopped ? undefined : this.#pacer.mayPauseInMs();
-    const trigger = inMs === undefined ? undefined : this.dependencies.pause.prepare?.();
-    if (inMs === undefined || trigger === undefined) return;
+    const prepared = inMs === undefined ? undefined : this.#nextEpoch().capture.prepare();
+    if (inMs === undefined || prepared === undefined) return;
+    const { trigger, isShort } = prepared;
     const { fireAtWaiting, fireAtInbound } = this.dependencies;
     const notBeforeMs = monotonicMs() + inMs;
     fireAtWaiting(trigger, notBeforeMs);
-    if (this.#anticipation.isWorthwhile()) fireAtInbound?.(trigger, notBeforeMs);
+    if (!isShort && this.#anticipation.isWorthwhile()) fireAtInbound?.(trigger, notBeforeMs);
   }
 
   /** The pause has begun by itself: whatever the policy would say by now, the guest must not stand for nothing. */
@@ -259,24 +290,11 @@ export class EpochLoop {
    * A pause that fails took nothing from the guest, and native code carries its pages into the
    * next capture. What was shipped of it is thrown away by the backup when the next epoch comes.
    */
-  async #pause(
-    epoch: number,
-    totals: Shipped,
-    hasher: NativeHasher,
-  ): Promise<PausedCapture | undefined> {
-    const { memory, pause, shipper, onPauseFailed, checkDeviceState } = this.dependencies;
+  async #pause({ epoch, capture }: NextEpoch): Promise<PausedCapture | undefined> {
+    const { memory, shipper, onPauseFailed, checkDeviceState } = this.dependencies;
     let captured = false;
     try {
-      const paused = await captureEpoch(memory, pause, {
-        epoch,
-        copy: 'staged',
-        boundaries: this.#boundaries,
-        ahead: this.#drops(epoch) ? undefined : shipper.ahead('chunk', epoch, totals, { hasher }),
-        onStagingFull: () => {
-          this.#limitSilence();
-          return shipper.ship('chunk', epoch, totals, { hasher });
-        },
-      });
+      const paused = await capture.take();
       captured = true;
       checkDeviceState(paused.deviceState);
       if (this.options.faults.has('spoil-state')) spoilState(paused.deviceState);

@@ -4,7 +4,7 @@
  * Every call is bounded. Monitor commands taint the domain ("custom-monitor"), which changes
  * nothing but a line in its log; libvirt's own state follows QEMU's events.
  */
-import type { NativeDomain, NativePreparedCommand } from '../native.js';
+import type { NativeDomain } from '../native.js';
 import { callLibvirt } from './libvirt-call.js';
 import {
   INSPECT_TIMEOUT_MS,
@@ -13,7 +13,15 @@ import {
   MIRROR_GRANULARITY_BYTES,
   MONITOR_TIMEOUT_MS,
 } from './limits.js';
-import { MONITOR_HMP, MONITOR_QMP, qmpRequest, qmpReturn, UNBOUNDED_MS } from './monitor.js';
+import {
+  MONITOR_HMP,
+  MONITOR_QMP,
+  type MonitorPath,
+  type PreparedQmp,
+  qmpRequest,
+  qmpReturn,
+  UNBOUNDED_MS,
+} from './monitor.js';
 
 /** virDomainState */
 const STATE_NAMES = [
@@ -41,13 +49,7 @@ const ABORT_AND_WAIT = 0;
 /** virDomainDestroyFlags: SIGTERM first would only delay what must be immediate. */
 const DESTROY_NOW = 0;
 
-/** A command that is not sent yet; not bounded in time once it is. */
-export interface PreparedQmp extends Omit<NativePreparedCommand, 'reply'> {
-  /** Rejects as `qmp` does, and when it was cancelled. */
-  readonly returned: Promise<unknown>;
-}
-
-export class ProtectedDomain {
+export class ProtectedDomain implements MonitorPath {
   readonly name: string;
   readonly uuid: string;
   readonly #native: NativeDomain;

@@ -16,6 +16,11 @@ export const hypervisorErrors = {
     remedy:
       'See whether QEMU is stuck (a hung disk or network target) and whether another libvirt job holds the domain: virsh domjobinfo.',
   },
+  HYP_MONITOR_CLOSED: {
+    meaning: 'QEMU left the monitor that it has for understudy alone.',
+    remedy:
+      'Nothing: pauses go through libvirt until it connects again. If the guest is gone, its end is told by itself.',
+  },
   HYP_XML_BAD: {
     meaning: 'A domain description is not well-formed or lacks a required part.',
     remedy:

@@ -1,21 +1,25 @@
 /** The fast pause: everything inside one command, the guest resumed by QEMU itself. */
-import type { NativeCapture, NativeTrigger } from '../native.js';
+import type { NativeCapture } from '../native.js';
 import type { ProtectedDomain } from './domain.js';
 import { type GateOptions, PauseGate, type PreparedPause } from './gate.js';
 import { PAUSE_TIMEOUT_MS } from './limits.js';
 import { bounded } from './monitor.js';
-import type { PausedCapture, PauseHow, PauseSource } from './pause-source.js';
+import type { Capturing, PausedCapture, PauseSource, ReadyPause } from './pause-source.js';
 import { letRun, runState } from './run-state.js';
 
 /** QEMU's run state inside the gate; an operator's pause is "paused" and is left alone. */
 const STATE_INSIDE_GATE = 'save-vm';
+
+interface PreparedCapture extends PreparedPause {
+  captured: Promise<NativeCapture>;
+}
 
 export class GatePause implements PauseSource {
   readonly mode = 'gate';
   readonly #domain: ProtectedDomain;
   readonly #options: GateOptions;
   #gate: PauseGate | undefined;
-  #prepared: PreparedPause | undefined;
+  #prepared: PreparedCapture | undefined;
   /** The command of the last pause; never rejects. */
   #settling: Promise<void> = Promise.resolve();
 
@@ -24,9 +28,7 @@ export class GatePause implements PauseSource {
     this.#options = options;
   }
 
-  async pauseAndCapture(
-    capture: (how: PauseHow) => Promise<NativeCapture>,
-  ): Promise<PausedCapture> {
+  async pauseAndCapture(capture: Capturing): Promise<PausedCapture> {
     await this.#settling;
     this.#gate ??= new PauseGate(this.#domain, this.#options);
     const gate = this.#gate;
@@ -38,7 +40,7 @@ export class GatePause implements PauseSource {
     });
     let captured: NativeCapture;
     try {
-      captured = await capture({ gateFd: gate.readFd });
+      captured = await (prepared?.captured ?? capture({ gateFd: gate.readFd }));
     } catch (error) {
       // What failed first is the cause; the other failure is its consequence.
       const cause = saveFailure?.error ?? error;
@@ -58,11 +60,26 @@ export class GatePause implements PauseSource {
     return { capture: captured, deviceState: captured.deviceState, settled };
   }
 
-  /** Call when the last pause has settled. */
-  prepare(): NativeTrigger {
+  /** The capture waits at the gate from now on. Not before the last pause's has ended. */
+  prepare(capture: Capturing): ReadyPause {
+    if (this.#prepared !== undefined) return this.#prepared;
     this.#gate ??= new PauseGate(this.#domain, this.#options);
-    this.#prepared ??= this.#gate.prepare();
-    return this.#prepared.trigger;
+    const pause = this.#gate.prepare();
+    const captured = capture({ gateFd: this.#gate.readFd, begin: pause.trigger });
+    // Met by whoever goes through with the pause, or forgoes it.
+    captured.catch(() => undefined);
+    const prepared = { ...pause, captured };
+    this.#prepared = prepared;
+    prepared.saved.catch(() => this.#wayIsLost(prepared));
+    return prepared;
+  }
+
+  /** The monitor went before the command was wanted: the next pause finds another way. */
+  #wayIsLost(prepared: PreparedCapture): void {
+    if (this.#prepared !== prepared || !prepared.cancel()) return;
+    this.#prepared = undefined;
+    this.#gate?.close();
+    this.#gate = undefined;
   }
 
   begunAtMs(): number | undefined {
@@ -72,11 +89,16 @@ export class GatePause implements PauseSource {
 
   async forgoPause(): Promise<void> {
     const prepared = this.#takePrepared();
-    if (prepared === undefined || prepared.cancel() || this.#gate === undefined) return;
-    await this.#abandon(
-      this.#gate,
-      prepared.saved.catch(() => undefined),
-    );
+    const gate = this.#gate;
+    if (prepared === undefined || gate === undefined) return;
+    const saved = prepared.saved.catch(() => undefined);
+    if (!prepared.cancel()) await this.#abandon(gate, saved);
+    else {
+      // Nobody will come; the capture goes home.
+      this.#gate = undefined;
+      gate.close();
+    }
+    await prepared.captured.catch(() => undefined);
   }
 
   async close(): Promise<void> {
@@ -86,7 +108,7 @@ export class GatePause implements PauseSource {
     this.#gate = undefined;
   }
 
-  #takePrepared(): PreparedPause | undefined {
+  #takePrepared(): PreparedCapture | undefined {
     const prepared = this.#prepared;
     this.#prepared = undefined;
     return prepared;
@@ -95,6 +117,8 @@ export class GatePause implements PauseSource {
   /** Frees a QEMU that is blocked in the gate; the next pause opens a new one. */
   async #abandon(gate: PauseGate, saved: Promise<void>): Promise<void> {
     this.#gate = undefined;
+    // It leads to this gate.
+    this.#takePrepared()?.cancel();
     gate.close();
     await this.#answered(saved);
     if ((await runState(this.#domain)) === STATE_INSIDE_GATE) await letRun(this.#domain);

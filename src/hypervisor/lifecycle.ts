@@ -1,4 +1,4 @@
-/** libvirt's lifecycle events by name. A protected domain is suspended and resumed at every epoch. */
+/** libvirt's lifecycle events by name, without suspensions: a protected domain has one at every epoch. */
 import type { NativeLifecycleEvent } from '../native.js';
 
 /** virDomainEventType, in its order. */

@@ -39,6 +39,9 @@ export const MACHINE_NAME_BYTES_MAX = 255;
 /** `info mtree -f` prints every address space of every PCI function, some 10 KB each at worst. */
 export const MONITOR_REPLY_BYTES_MAX = 16 * 1024 * 1024;
 
+/** Our own monitor is asked nothing long; an event may carry a report of a guest's panic, some KB. */
+export const MONITOR_LINE_BYTES_MAX = 64 * 1024;
+
 /** RAM blocks of one guest: NUMA nodes plus memory devices (QEMU allows 256 memory slots). */
 export const RAM_BLOCKS_MAX = 300;
 

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { messageOf } from '../errors.js';
+import type { NativePreparedCall } from '../native.js';
 import { hypervisorError } from './errors.js';
 import { MONITOR_REPLY_BYTES_MAX } from './limits.js';
 
@@ -17,6 +18,24 @@ export const MONITOR_HMP = 1;
 export interface CallNames {
   operation: string;
   domain?: string;
+}
+
+/** A command that is not sent yet; not bounded in time once it is. */
+export interface PreparedQmp extends NativePreparedCall {
+  /** Rejects as `qmp` does, and when it was cancelled. */
+  readonly returned: Promise<unknown>;
+}
+
+/** A way to QEMU's monitor: through libvirt, or past it. */
+export interface MonitorPath {
+  /** @throws HYP_QMP_FAILED, HYP_MONITOR_TIMED_OUT, and what ends the way */
+  qmp(
+    command: string,
+    args?: Readonly<Record<string, unknown>>,
+    timeoutMs?: number,
+  ): Promise<unknown>;
+  /** A command that is sent when its trigger fires. Must be fired or cancelled in the end. */
+  prepareQmp(command: string, args: Readonly<Record<string, unknown>>): PreparedQmp;
 }
 
 const replySchema = z.union([

@@ -9,10 +9,17 @@ import type { NativeCapture, NativeTrigger } from '../native.js';
 
 export type PauseMode = 'gate' | 'stopped';
 
+/** Whose monitor a pause's command goes through. */
+export type PauseThrough = 'libvirt' | 'own-monitor';
+
 /** With `gateFd`: capture through the gate. Without: the guest is stopped already (`captureStopped`). */
 export interface PauseHow {
   gateFd?: number;
+  /** The sign at which QEMU comes to the gate, when it is given later. */
+  begin?: NativeTrigger;
 }
+
+export type Capturing = (how: PauseHow) => Promise<NativeCapture>;
 
 export interface PausedCapture {
   capture: NativeCapture;
@@ -24,6 +31,12 @@ export interface PausedCapture {
   settled: Promise<void>;
 }
 
+export interface ReadyPause {
+  trigger: NativeTrigger;
+  /** Stops the guest before it could have answered what it was just asked. */
+  isShort: boolean;
+}
+
 export interface PauseSource {
   readonly mode: PauseMode;
   /**
@@ -31,12 +44,13 @@ export interface PauseSource {
    * One call at a time; the next may come before the last has settled, and waits for it.
    * @throws HYP_GATE_FAILED, HYP_GUEST_NOT_RESUMED, HYP_MONITOR_TIMED_OUT, and what `capture` throws
    */
-  pauseAndCapture(capture: (how: PauseHow) => Promise<NativeCapture>): Promise<PausedCapture>;
+  pauseAndCapture(capture: Capturing): Promise<PausedCapture>;
   /**
-   * Gets the next pause ready: whoever holds the trigger may begin it, from any thread, and `pauseAndCapture`
-   * must then follow at once, or `forgoPause`. Undefined where it cannot be prepared.
+   * Gets the next pause ready, and the capture that is to be in it: whoever holds the trigger may begin both, from
+   * any thread. `pauseAndCapture` must then follow at once with the same capture, or `forgoPause`. Undefined where
+   * it cannot be prepared.
    */
-  prepare?(): NativeTrigger | undefined;
+  prepare?(capture: Capturing): ReadyPause | undefined;
   /** CLOCK_MONOTONIC ms at which the prepared pause was begun; undefined when it was not. */
   begunAtMs?(): number | undefined;
   /** There will be no next pause. A guest that is in it by now goes on when this resolves. */

@@ -5,6 +5,7 @@ import type { ProtectedDomain } from './domain.js';
 import { GatePause } from './gate-pause.js';
 import { selfCheckGate } from './gate-self-check.js';
 import { DEVICE_STATE_BYTES_MAX, PROBE_TIMEOUT_MS } from './limits.js';
+import type { MonitorPath } from './monitor.js';
 import type { PauseSource } from './pause-source.js';
 import { qemuProcess } from './process.js';
 import { StoppedPause } from './stopped-pause.js';
@@ -17,11 +18,12 @@ export interface PauseChoice {
   fifoPath: string;
   /** See GateOptions. */
   onGate?: (readFd: number) => void;
+  shortcut?: () => MonitorPath | undefined;
 }
 
 /** @throws what selfCheckGate throws; the guest runs as before in every case */
 export async function choosePauseSource(choice: PauseChoice): Promise<PauseSource> {
-  const { domain, memory, fifoPath, onGate } = choice;
+  const { domain, memory, fifoPath, onGate, shortcut } = choice;
   const { pagesDirtiedBySave } = await selfCheckGate(domain, memory);
   if (pagesDirtiedBySave > 0) return StoppedPause.open(domain);
   const { uid } = await qemuProcess(domain);
@@ -29,6 +31,7 @@ export async function choosePauseSource(choice: PauseChoice): Promise<PauseSourc
     qemuUid: uid,
     fifoPath,
     ...(onGate === undefined ? {} : { onGate }),
+    ...(shortcut === undefined ? {} : { shortcut }),
   });
   if (await opens(gate, memory)) return gate;
   await gate.close();

@@ -20,13 +20,25 @@ export interface StandbyXml {
   /** The replicas of the disks that the guest may write; their files must exist, as large as the disks. */
   disks?: readonly ReplicaDisk[];
   rewrite?: RewriteXml;
+  /** A monitor for us alone. */
+  ownMonitor?: OwnMonitorPlace;
 }
+
+export interface OwnMonitorPlace {
+  /** Where QEMU connects to. */
+  path: string;
+  /** Its version: "7.2.22". */
+  qemu: string;
+}
+
+/** Names what is ours on QEMU's command line. */
+const OWN_MONITOR = 'understudy';
 
 /** The domain as another host may define it. Nothing of a standby's life remains in it. @throws HYP_XML_BAD */
 export function portableDefinition(migratableXml: string, liveXml: string): string {
   const { document, root } = parseDomainXml(migratableXml);
   const live = parseDomainXml(liveXml).root;
-  removeIncoming(root);
+  removeOurs(root);
   for (const label of children(root, 'seclabel')) root.removeChild(label);
   for (const nic of children(at(root, 'devices'), 'interface')) forgetPort(nic);
   const cpu = at(root, 'cpu');
@@ -43,12 +55,16 @@ export function portableDefinition(migratableXml: string, liveXml: string): stri
  * The XML of a standby: RAM in a shared memfd, disks on their replicas, waiting for device state.
  * @throws HYP_XML_BAD
  */
-export function standbyXml(definition: string, { disks = [], rewrite }: StandbyXml = {}): string {
+export function standbyXml(
+  definition: string,
+  { disks = [], rewrite, ownMonitor }: StandbyXml = {},
+): string {
   const { document, root } = parseDomainXml(definition);
   useReplicas(root, disks);
-  removeIncoming(root);
+  removeOurs(root);
   useSharedMemfd(document, root);
-  appendArgs(document, commandLine(document, root), ['-incoming', 'defer']);
+  const monitor = ownMonitor === undefined ? [] : ownMonitorArgs(ownMonitor);
+  appendArgs(document, commandLine(document, root), ['-incoming', 'defer', ...monitor]);
   rewrite?.(document);
   return serialize(document);
 }
@@ -71,19 +87,47 @@ function useSharedMemfd(document: Document, root: Element): void {
   append(backing, document.createElement('access')).setAttribute('mode', 'shared');
 }
 
+/** Whether the QEMU of a live domain connects a monitor for us to `path`. @throws HYP_XML_BAD */
+export function hasOwnMonitor(liveXml: string, path: string): boolean {
+  const lines = commandLines(parseDomainXml(liveXml).root);
+  return lines.some((line) =>
+    elements(line).some((arg) => valueIn(arg).startsWith(`${ownMonitorSocket(path)},reconnect`)),
+  );
+}
+
+function ownMonitorArgs({ path, qemu }: OwnMonitorPlace): string[] {
+  const [major = 0, minor = 0] = qemu.split('.').map(Number);
+  // The old spelling is deprecated since 9.2 (docs/about/deprecated.rst).
+  const reconnect = major * 1000 + minor < 9002 ? 'reconnect=1' : 'reconnect-ms=1000';
+  const monitor = `chardev=${OWN_MONITOR},mode=control`;
+  return ['-chardev', `${ownMonitorSocket(path)},${reconnect}`, '-mon', monitor];
+}
+
+/** A comma within a value is written twice (QemuOpts). */
+const ownMonitorSocket = (path: string): string =>
+  `socket,id=${OWN_MONITOR},path=${path.replaceAll(',', ',,')}`;
+
 /** Takes away what an earlier life as a standby left on the command line. */
-function removeIncoming(root: Element): void {
+function removeOurs(root: Element): void {
   for (const line of commandLines(root)) {
     const args = elements(line);
     args.forEach((arg, index) => {
-      if (attribute(arg, 'value') !== '-incoming') return;
-      line.removeChild(arg);
       const value = args[index + 1];
+      if (!isOurs(valueIn(arg), value === undefined ? '' : valueIn(value))) return;
+      line.removeChild(arg);
       if (value !== undefined) line.removeChild(value);
     });
     if (elements(line).length === 0) root.removeChild(line);
   }
 }
+
+function isOurs(option: string, value: string): boolean {
+  if (option === '-incoming') return true;
+  if (option === '-chardev') return value.startsWith(`socket,id=${OWN_MONITOR},`);
+  return option === '-mon' && value.startsWith(`chardev=${OWN_MONITOR},`);
+}
+
+const valueIn = (arg: Element): string => attribute(arg, 'value') ?? '';
 
 function commandLines(root: Element): Element[] {
   return elements(root).filter(

@@ -5,13 +5,12 @@
  * QEMU writes into a nameless file in memory that it was given by `add-fd`.
  */
 import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
-import type { NativeCapture } from '../native.js';
 import type { ProtectedDomain } from './domain.js';
 import { hypervisorError } from './errors.js';
 import { saveDeviceState } from './gate.js';
 import { DEVICE_STATE_BYTES_MAX, PAUSE_TIMEOUT_MS } from './limits.js';
 import { readReply } from './monitor.js';
-import type { PausedCapture, PauseHow, PauseSource } from './pause-source.js';
+import type { Capturing, PausedCapture, PauseSource } from './pause-source.js';
 import { addFdReply } from './qmp-replies.js';
 import { letRun, runState } from './run-state.js';
 
@@ -43,9 +42,7 @@ export class StoppedPause implements PauseSource {
     }
   }
 
-  async pauseAndCapture(
-    capture: (how: PauseHow) => Promise<NativeCapture>,
-  ): Promise<PausedCapture> {
+  async pauseAndCapture(capture: Capturing): Promise<PausedCapture> {
     const ranBefore = (await runState(this.#domain)) === 'running';
     try {
       await this.#domain.qmp('stop');
@@ -56,7 +53,7 @@ export class StoppedPause implements PauseSource {
   }
 
   /** Save and capture of a guest that stands still already and is left so. */
-  async saveStopped(capture: (how: PauseHow) => Promise<NativeCapture>): Promise<PausedCapture> {
+  async saveStopped(capture: Capturing): Promise<PausedCapture> {
     await this.#file.empty();
     await saveDeviceState(this.#domain, `/dev/fdset/${this.#fdset}`, PAUSE_TIMEOUT_MS);
     const deviceState = await this.#file.content(this.#domain);

@@ -27,7 +27,9 @@ const VIR_DOMAIN_UNDEFINE_NVRAM = 4;
 const COPY_FLAGS = 2 | 4;
 const BLOCK_JOB_TYPE_COPY = 2;
 const BLOCK_JOB = { canceled: 2, ready: 3 };
-const EVENT = { started: 2, suspended: 3, resumed: 4, stopped: 5 };
+const EVENT = { defined: 0, undefined: 1, started: 2, stopped: 5 };
+/** virDomainXMLFlags */
+const XML_INACTIVE = 2;
 
 const guestXml = (name: string, disk = '') => `<domain type='qemu'><name>${name}</name>
   <memory unit='MiB'>64</memory><vcpu>1</vcpu>
@@ -182,17 +184,20 @@ describe('domain', () => {
       code: 'SUBSCRIBED',
     });
     const domain = await connection.createXml(guestXml('us1-events'), 0);
+    // Suspensions, of which a protected guest has some every second, are not told.
+    await domain.suspend();
+    await domain.resume();
+    const xml = await domain.xml(XML_INACTIVE);
     for (let i = 0; i < 199; i++) {
-      await domain.suspend();
-      await domain.resume();
+      await connection.defineXml(xml, 0);
+      await domain.undefine(0);
     }
     await domain.destroy(0);
     await all;
-    const middle = Array.from({ length: 199 }, () => [EVENT.suspended, EVENT.resumed]).flat();
+    const middle = Array.from({ length: 199 }, () => [EVENT.defined, EVENT.undefined]).flat();
     const codes = seen.map((event) => event.event);
-    // Start and first resume both come with the creation.
-    expect(codes.slice(0, 2)).toEqual([EVENT.resumed, EVENT.started]);
-    expect(codes.slice(2, 2 + middle.length)).toEqual(middle);
+    expect(codes[0]).toBe(EVENT.started);
+    expect(codes.slice(1, 1 + middle.length)).toEqual(middle);
     // QEMU's own shutdown event may come before the end.
     expect(codes.at(-1)).toBe(EVENT.stopped);
     expect(seen.every((event) => event.uuid === domain.uuid)).toBe(true);

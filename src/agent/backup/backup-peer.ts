@@ -293,10 +293,10 @@ async function startReplica(
     onFailed: listener.onDisksFailed,
   });
   try {
-    const { onStandbyDied } = listener;
+    const { runDir, onStandbyDied: onDied } = listener;
     const places = disks?.standbyDisks ?? [];
-    const standby = await withStartPermit(listener.runDir, hello.domain, () =>
-      BackupStandby.start(hypervisor, hello, places, onStandbyDied),
+    const standby = await withStartPermit(runDir, hello.domain, () =>
+      BackupStandby.start(hypervisor, hello, places, { runDir, onDied }),
     );
     return { disks, standby };
   } catch (error) {

@@ -5,6 +5,7 @@
 import { monotonicMs } from '../../clock.js';
 import { messageOf } from '../../errors.js';
 import type { Hypervisor } from '../../hypervisor/connection.js';
+import { readDomainXml } from '../../hypervisor/domain-xml.js';
 import { compareIdentity } from '../../hypervisor/identity.js';
 import { inspectDomain } from '../../hypervisor/inspect.js';
 import type { ReplicaDisk } from '../../hypervisor/replica-disks.js';
@@ -13,6 +14,7 @@ import { type NativeReplica, native } from '../../native.js';
 import { announcePresence } from '../../netbuffer/announce.js';
 import type { GuestIdentity, Message } from '../../wire/messages.js';
 import { agentError } from '../errors.js';
+import { sessionPaths } from '../session/session-control.js';
 import { memoryShortage } from './standby-needs.js';
 
 interface StandbyNic {
@@ -40,14 +42,17 @@ export class BackupStandby {
     hypervisor: Hypervisor,
     hello: Message<'helloCheckpoints'>,
     disks: readonly ReplicaDisk[],
-    onDied: (reason: string) => void,
+    { runDir, onDied }: { runDir: string; onDied: (reason: string) => void },
   ): Promise<BackupStandby> {
     const { identity, definition, persistentXml } = hello;
     await requireMemory(identity);
+    const { monitorSocket } = sessionPaths(runDir, hello.domain, 'backup');
+    const { qemu } = await hypervisor.versions();
     const standby = await hypervisor.startStandby({
       definition,
       ...(persistentXml === undefined ? {} : { persistentXml }),
       disks,
+      ownMonitor: { path: monitorSocket(readDomainXml(definition).uuid), qemu },
       onDied,
     });
     try {

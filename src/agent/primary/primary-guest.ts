@@ -18,9 +18,11 @@ import { identityOf } from '../../hypervisor/identity.js';
 import { type DomainFacts, inspectDomain, type MirroredDisk } from '../../hypervisor/inspect.js';
 import { endLeftoverJobs } from '../../hypervisor/leftover-jobs.js';
 import { MirrorJobs } from '../../hypervisor/mirror-jobs.js';
+import { OwnMonitor } from '../../hypervisor/own-monitor.js';
 import { choosePauseSource } from '../../hypervisor/pause.js';
-import type { PauseSource } from '../../hypervisor/pause-source.js';
+import type { PauseSource, PauseThrough } from '../../hypervisor/pause-source.js';
 import { ramMap } from '../../hypervisor/ram-map.js';
+import { hasOwnMonitor } from '../../hypervisor/standby-xml.js';
 import { VcpuLoad } from '../../hypervisor/vcpu-load.js';
 import { type NativeGuestMemory, native } from '../../native.js';
 import { chooseBackend } from '../../netbuffer/backends.js';
@@ -54,6 +56,24 @@ export interface GuestListener {
   onHoldTrouble(tap: string, trouble: HoldTrouble): void;
   /** The connection to libvirt is dead; the guest runs on, and can be attached to again. */
   onLibvirtLost(reason: string): void;
+}
+
+/** The monitor that its QEMU has for us alone, if it was started as a standby of ours. */
+async function openOwnMonitor(
+  { runDir, domain: name }: PrimaryConfig,
+  domain: ProtectedDomain,
+  { pid, uid }: DomainFacts,
+  log: Log,
+): Promise<OwnMonitor | undefined> {
+  const path = sessionPaths(runDir, name, 'primary').monitorSocket(domain.uuid);
+  if (!hasOwnMonitor(await domain.liveXml(), path)) return undefined;
+  try {
+    return await OwnMonitor.listen({ domain: name, path, pid, uid });
+  } catch (error) {
+    // Pauses go through libvirt as well, only slower.
+    log.warn(LOG_EVENTS.ownMonitor, { error: messageOf(error) });
+    return undefined;
+  }
 }
 
 /** The mirror of the guest's disks; nothing is started yet. */
@@ -102,6 +122,7 @@ export class PrimaryGuest {
     readonly description: DomainDescription,
     readonly memory: NativeGuestMemory,
     readonly pause: PauseSource,
+    private readonly ownMonitor: OwnMonitor | undefined,
     readonly mirror: DiskMirror,
     private readonly load: VcpuLoad,
     private readonly holdBackend: HoldBackend,
@@ -116,6 +137,7 @@ export class PrimaryGuest {
     listener: GuestListener,
   ): Promise<PrimaryGuest> {
     let memory: NativeGuestMemory | undefined;
+    let ownMonitor: OwnMonitor | undefined;
     const lease = config.consistency === 'timeline';
     const backend = await chooseBackend(config.outputHold, { lease });
     const hypervisor = await openHypervisor({
@@ -143,6 +165,7 @@ export class PrimaryGuest {
         stagingBytes: Math.min(config.stagingBytes, map.ramBytes),
         threads: Math.min(CAPTURE_THREADS_MAX, availableParallelism()),
       });
+      ownMonitor = await openOwnMonitor(config, domain, facts, listener.log);
       const mirror = await openMirror(config, session, { hypervisor, domain, facts }, listener);
       const guest = new PrimaryGuest(
         hypervisor,
@@ -156,7 +179,9 @@ export class PrimaryGuest {
           memory,
           fifoPath: sessionPaths(config.runDir, config.domain, 'primary').fifo,
           onGate: (readFd) => mirror.guardGate(readFd),
+          shortcut: () => ownMonitor?.connected,
         }),
+        ownMonitor,
         mirror,
         await VcpuLoad.open(domain, map.pid),
         backend,
@@ -179,6 +204,7 @@ export class PrimaryGuest {
       );
       return guest;
     } catch (error) {
+      await ownMonitor?.close();
       await memory?.detach();
       await hypervisor.close();
       throw error;
@@ -234,6 +260,12 @@ export class PrimaryGuest {
   /** Without libvirt's word: whether its process is there. */
   get isAlive(): boolean {
     return existsSync(`/proc/${this.facts.pid}`);
+  }
+
+  /** At this moment: QEMU may come to its own monitor later than we do. */
+  get pauseThrough(): PauseThrough {
+    const isShort = this.pause.mode === 'gate' && this.ownMonitor?.connected !== undefined;
+    return isShort ? 'own-monitor' : 'libvirt';
   }
 
   get isHolding(): boolean {
@@ -314,6 +346,7 @@ export class PrimaryGuest {
     this.#stopListening();
     const steps: [string, () => void | Promise<void>][] = [
       ['pause', () => this.pause.close()],
+      ['monitor', () => this.ownMonitor?.close()],
       ['mirror', () => this.mirror.close()],
       ['memory', () => this.memory.detach()],
       ['load', () => this.load.close()],

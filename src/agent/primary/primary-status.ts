@@ -47,7 +47,13 @@ export function primaryStatus(facts: PrimaryFacts): DomainStatus {
     peer: protection?.peer ?? `${config.backup.host}:${config.backup.port}`,
     since: since.toISOString(),
     sessionPid: process.pid,
-    ...(guest === undefined ? {} : { qemuPid: guest.qemuPid, pauseMode: guest.pause.mode }),
+    ...(guest === undefined
+      ? {}
+      : {
+          qemuPid: guest.qemuPid,
+          pauseMode: guest.pause.mode,
+          pauseThrough: guest.pauseThrough,
+        }),
     policy: config.policy,
     consistency: config.consistency,
     ...(sync === undefined ? {} : { sync }),

@@ -151,7 +151,9 @@ export class Protection {
         checkDeviceState,
         stateDelta: (base, state) => native.memory.stateDelta(base, state),
         guestLoad: (pausedMs) => guest.loadShare(pausedMs),
-        signal: (onClosed) => native.boundarySignal(onClosed),
+        ...(guest.disks.length === 0
+          ? {}
+          : { signal: (onClosed) => native.boundarySignal(onClosed) }),
         boundaries: [...hold.boundaries, guest.mirror.boundary],
         fireAtWaiting: (trigger, notBeforeMs) => hold.fireAtWaiting(trigger, notBeforeMs),
         ...(this.options.consistency === 'timeline'

@@ -35,6 +35,8 @@ export interface SessionPaths {
   fifo: string;
   /** Of the NBD server; by UUID, as the path of a socket has room for 107 bytes only (unix(7)). */
   mirrorSocket: (uuid: string) => string;
+  /** Of the QEMU's monitor for us alone. */
+  monitorSocket: (uuid: string) => string;
 }
 
 /** Where a session keeps its things; libvirt forbids '/' in domain names. */
@@ -50,6 +52,7 @@ export function sessionPaths(
     log: `${stem}.log`,
     fifo: `${stem}.gate`,
     mirrorSocket: (uuid) => `${runDir}/mirror/${uuid}.nbd`,
+    monitorSocket: (uuid) => `${runDir}/monitor/${uuid}.qmp`,
   };
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { readDomainXml } from '../../../src/hypervisor/domain-xml.js';
 import {
+  hasOwnMonitor,
   portableDefinition,
   type RewriteXml,
   standbyXml,
@@ -81,6 +82,43 @@ describe('standbyXml', () => {
     const standby = standbyXml(portableDefinition(xml, liveXml()));
     expect(at(parseDomainXml(standby).root, 'memoryBacking', 'nosharepages')).toBeDefined();
     expect(incomingArgs(standby)).toEqual(['-msg', 'timestamp=off', '-incoming', 'defer']);
+  });
+
+  describe('with a monitor of our own', () => {
+    const ownMonitor = { path: '/run/a,b/m.qmp', qemu: '7.2.22' };
+    const standby = standbyXml(definition, { ownMonitor });
+
+    test('has QEMU connect it, again and again', () => {
+      expect(incomingArgs(standby).slice(2)).toEqual([
+        '-chardev',
+        'socket,id=understudy,path=/run/a,,b/m.qmp,reconnect=1',
+        '-mon',
+        'chardev=understudy,mode=control',
+      ]);
+    });
+
+    test.each([
+      ['9.1.9', 'reconnect=1'],
+      ['9.2.0', 'reconnect-ms=1000'],
+      ['10.0.2', 'reconnect-ms=1000'],
+    ])('says so in the words of QEMU %s', (qemu, words) => {
+      const xml = standbyXml(definition, { ownMonitor: { ...ownMonitor, qemu } });
+      expect(incomingArgs(xml)[3]).toMatch(new RegExp(`,${words}$`));
+    });
+
+    test('is known again, by its place', () => {
+      expect(hasOwnMonitor(standby, ownMonitor.path)).toBe(true);
+      expect(hasOwnMonitor(standby, '/run/a')).toBe(false);
+      expect(hasOwnMonitor(definition, ownMonitor.path)).toBe(false);
+    });
+
+    test('does not take it along to another host', () => {
+      expect(incomingArgs(portableDefinition(standby, liveXml()))).toEqual([]);
+      const other = { path: '/run/c/m.qmp', qemu: '7.2.22' };
+      const next = standbyXml(portableDefinition(standby, liveXml()), { ownMonitor: other });
+      expect(incomingArgs(next)).toHaveLength(6);
+      expect(hasOwnMonitor(next, ownMonitor.path)).toBe(false);
+    });
   });
 
   test('lets the host rewrite what is its own', () => {

@@ -12,8 +12,9 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { monotonicMs } from '../../../src/clock.js';
 import { type NativeGate, type NativeGuestMemory, native } from '../../../src/native.js';
 import { Scribbler } from './scribbler.js';
 
@@ -82,6 +83,43 @@ describe.each(['pipe', 'fifo'] as const)('%s gate', (kind) => {
       code: 'GATE_TIMEOUT',
     });
     gate.close();
+  });
+
+  describe('with a sign to come', () => {
+    // What it writes goes nowhere; only the sign counts.
+    const aSign = () => native.prepareWrite(gate.readFd, 'x', () => undefined);
+
+    test('waits for it without a bound, and counts the gate from it', async () => {
+      const sign = aSign();
+      const captured = capture({ openTimeoutMs: 20, begin: sign.trigger });
+      const early = await Promise.race([captured, delay(200, 'waits')]);
+      expect(early).toBe('waits');
+      const firedAtMs = monotonicMs();
+      sign.fire();
+      await writeState(DEVICE_STATE_BYTES);
+      const { gateUs, pausedAtNs, deviceState } = await captured;
+      expect(deviceState.length).toBe(DEVICE_STATE_BYTES);
+      expect(gateUs / 1000).toBeLessThanOrEqual(Number(pausedAtNs) / 1e6 - firedAtMs + 0.1);
+      gate.close();
+    });
+
+    test('looks at what is dirty meanwhile', async () => {
+      const waiting = watchForWait();
+      const captured = capture({ begin: aSign().trigger });
+      captured.catch(() => undefined);
+      await waiting();
+      expect(await memory.writtenPages()).toBeGreaterThan(0);
+      gate.close();
+      await expect(captured).rejects.toMatchObject({ code: 'GATE_CLOSED' });
+    });
+
+    test('given, and nobody comes: GATE_TIMEOUT', async () => {
+      const sign = aSign();
+      const captured = capture({ openTimeoutMs: 50, begin: sign.trigger });
+      sign.fire();
+      await expect(captured).rejects.toMatchObject({ code: 'GATE_TIMEOUT' });
+      gate.close();
+    });
   });
 
   test('a writer that stops writing: GATE_TIMEOUT, and the gate works again afterwards', async () => {
