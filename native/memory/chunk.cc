@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/async.h"
+#include "memory/page_delta.h"
 
 namespace understudy::memory {
 namespace {
@@ -27,38 +28,72 @@ ChunkHeader ReadHeader(const uint8_t* chunk, size_t bytes) {
   if (header.run_count == 0 || header.run_count > kChunkRunsMax)
     Malformed("run count out of bounds");
   // 32-bit counts: neither product nor the sum can overflow 64 bits.
-  const uint64_t expected = sizeof header + uint64_t{header.data_pages} * kPageBytes +
+  const uint64_t expected = sizeof header + uint64_t{header.data_pages} * kPageBytes + header.delta_bytes +
                             uint64_t{header.run_count} * sizeof(ChunkRun);
   if (header.total_bytes != expected || bytes != expected) Malformed("length does not add up");
   return header;
 }
 
+// The differences of a chunk, one page after the other; each is read once, and checked as read.
+class DeltaReader {
+ public:
+  DeltaReader(const uint8_t* at, size_t bytes) : at_(at), left_(bytes) {}
+  void Take(const ChunkRun& run, const ChunkVisitor* visit) {
+    for (uint32_t i = 0; i < run.pages; ++i) {
+      uint64_t lines;
+      if (left_ < sizeof lines) Malformed("more delta runs than differences");
+      memcpy(&lines, at_, sizeof lines);
+      const size_t bytes = DeltaBytes(lines);
+      if (lines == 0 || std::popcount(lines) > kDeltaLinesMax) Malformed("a difference of no use");
+      if (bytes > left_) Malformed("more delta runs than differences");
+      if (visit) visit->delta(run.first + i, lines, at_ + sizeof lines);
+      at_ += bytes;
+      left_ -= bytes;
+    }
+  }
+  size_t left() const { return left_; }
+
+ private:
+  const uint8_t* at_;
+  size_t left_;
+};
+
 ChunkSummary Walk(const uint8_t* chunk, const ChunkHeader& header, const InsideReplica& inside,
-                  const RunVisitor* visit) {
+                  const ChunkVisitor* visit) {
   const uint8_t* content = chunk + sizeof header;
-  const uint8_t* runs = content + uint64_t{header.data_pages} * kPageBytes;
+  const uint8_t* differences = content + uint64_t{header.data_pages} * kPageBytes;
+  const uint8_t* runs = differences + header.delta_bytes;
+  DeltaReader deltas(differences, header.delta_bytes);
+  uint64_t data_pages = 0, delta_pages = 0;
   ChunkSummary summary;
   uint64_t end_page = 0;
   for (uint32_t i = 0; i < header.run_count; ++i) {
     ChunkRun run;
     memcpy(&run, runs + size_t{i} * sizeof run, sizeof run);
-    if (run.kind != RunKind::kZero && run.kind != RunKind::kData) Malformed("unknown kind of run");
+    if (run.kind > RunKind::kDelta) Malformed("unknown kind of run");
     if (run.pages == 0 || run.first < end_page || run.first + run.pages < run.first)
       Malformed("runs out of order");
     if (!inside(run.first, run.pages)) Malformed("a run lies outside the replica");
     end_page = run.first + run.pages;
     if (run.kind == RunKind::kZero) {
       summary.zero_pages += run.pages;
-      if (visit) (*visit)(run, nullptr);
+      if (visit) visit->run(run, nullptr);
       continue;
     }
-    if (run.pages > header.data_pages - summary.data_pages) Malformed("more data runs than data");
-    if (visit) (*visit)(run, content + summary.data_pages * kPageBytes);
-    summary.data_pages += run.pages;
+    if (run.kind == RunKind::kDelta) {
+      deltas.Take(run, visit);
+      delta_pages += run.pages;
+      continue;
+    }
+    if (run.pages > header.data_pages - data_pages) Malformed("more data runs than data");
+    if (visit) visit->run(run, content + data_pages * kPageBytes);
+    data_pages += run.pages;
   }
-  if (summary.data_pages != header.data_pages || summary.zero_pages != header.zero_pages) {
+  if (data_pages != header.data_pages || delta_pages != header.delta_pages || deltas.left() != 0 ||
+      summary.zero_pages != header.zero_pages) {
     Malformed("page counts do not add up");
   }
+  summary.data_pages = data_pages + delta_pages;
   return summary;
 }
 
@@ -69,10 +104,11 @@ ChunkWriter::ChunkWriter(uint8_t* into, size_t bytes) : into_(into), bytes_(byte
 }
 
 size_t ChunkWriter::Used() const {
-  return sizeof(ChunkHeader) + size_t{data_pages_} * kPageBytes + runs_.size() * sizeof(ChunkRun);
+  return sizeof(ChunkHeader) + size_t{data_pages_} * kPageBytes + deltas_.size() + runs_.size() * sizeof(ChunkRun);
 }
 
 size_t ChunkWriter::RoomPages() const {
+  // A difference and its run are smaller than a page and its run.
   return std::min((bytes_ - Used()) / (kPageBytes + sizeof(ChunkRun)),
                   kChunkRunsMax - runs_.size());
 }
@@ -93,6 +129,19 @@ void ChunkWriter::CommitData(uint64_t page) {
   ++data_pages_;
 }
 
+void ChunkWriter::AddDelta(uint64_t page, uint64_t lines, const uint8_t* content) {
+  Extend(page, RunKind::kDelta);
+  const size_t at = deltas_.size();
+  deltas_.resize(at + DeltaBytes(lines));
+  memcpy(deltas_.data() + at, &lines, sizeof lines);
+  uint8_t* into = deltas_.data() + at + sizeof lines;
+  EachLine(lines, [&](size_t offset) {
+    memcpy(into, content + offset, kLineBytes);
+    into += kLineBytes;
+  });
+  ++delta_pages_;
+}
+
 void ChunkWriter::AddZero(uint64_t page) {
   Extend(page, RunKind::kZero);
   ++zero_pages_;
@@ -100,7 +149,8 @@ void ChunkWriter::AddZero(uint64_t page) {
 
 size_t ChunkWriter::Finish() {
   if (runs_.empty()) return 0;
-  uint8_t* const table = Tail();
+  if (!deltas_.empty()) memcpy(Tail(), deltas_.data(), deltas_.size());
+  uint8_t* const table = Tail() + deltas_.size();
   memcpy(table, runs_.data(), runs_.size() * sizeof(ChunkRun));
   const ChunkHeader header{
       .magic = kChunkMagic,
@@ -109,7 +159,9 @@ size_t ChunkWriter::Finish() {
       .run_count = static_cast<uint32_t>(runs_.size()),
       .data_pages = data_pages_,
       .zero_pages = zero_pages_,
-      .total_bytes = static_cast<uint64_t>(table - into_) + runs_.size() * sizeof(ChunkRun)};
+      .total_bytes = static_cast<uint64_t>(table - into_) + runs_.size() * sizeof(ChunkRun),
+      .delta_pages = delta_pages_,
+      .delta_bytes = static_cast<uint32_t>(deltas_.size())};
   memcpy(into_, &header, sizeof header);
   return header.total_bytes;
 }
@@ -119,7 +171,7 @@ ChunkSummary ValidateChunk(const uint8_t* chunk, size_t bytes, const InsideRepli
 }
 
 ChunkSummary VisitChunk(const uint8_t* chunk, size_t bytes, const InsideReplica& inside,
-                        const RunVisitor& visit) {
+                        const ChunkVisitor& visit) {
   const ChunkHeader header = ReadHeader(chunk, bytes);
   Walk(chunk, header, inside, nullptr);
   return Walk(chunk, header, inside, &visit);

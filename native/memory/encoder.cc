@@ -6,6 +6,7 @@
 #include <string>
 
 #include "memory/limits.h"
+#include "memory/page_delta.h"
 #include "memory/remote_memory.h"
 
 namespace understudy::memory {
@@ -16,6 +17,7 @@ void Encoder::Begin(const EpochPages& epoch, PageCursor from, PageCursor to,
   at_ = from;
   to_ = to;
   staged_ = staged;
+  compares_ = staged && epoch.pages() <= kDeltaEpochPagesMax;
 }
 
 Encoded Encoder::Next(uint8_t* into, size_t bytes) {
@@ -37,7 +39,7 @@ Encoded Encoder::Next(uint8_t* into, size_t bytes) {
   }
   Encoded encoded;
   encoded.bytes = writer.Finish();
-  encoded.data_pages = writer.data_pages();
+  encoded.data_pages = writer.data_pages() + writer.delta_pages();
   encoded.zero_pages = writer.zero_pages();
   encoded.unchanged_pages = unchanged_;
   encoded.done = done();
@@ -57,12 +59,37 @@ void Encoder::Take(uint64_t page, const uint8_t* content, ChunkWriter& writer) {
   if (!staged_) {
     // Sync sends everything once; hashing it would cost more than the few pages it could spare.
     hashes_.ForgetPage(page);
+  } else if (compares_) {
+    if (TakeKnown(page, content, writer)) return;
   } else if (hashes_.HasContent(page, content)) {
     ++unchanged_;
     return;
   }
   if (writer.Tail() != content) memmove(writer.Tail(), content, kPageBytes);
   writer.CommitData(page);
+}
+
+bool Encoder::TakeKnown(uint64_t page, const uint8_t* content, ChunkWriter& writer) {
+  uint8_t* const known = hashes_.contents().Find(page);
+  if (!known) {
+    if (hashes_.HasContent(page, content)) {
+      ++unchanged_;
+      return true;
+    }
+    hashes_.contents().Put(page, content);
+    return false;
+  }
+  const uint64_t lines = DifferingLines(known, content);
+  if (lines == 0) {
+    ++unchanged_;
+    return true;
+  }
+  // Its content says more than its hash, and is looked at first.
+  hashes_.ForgetHash(page);
+  EachLine(lines, [&](size_t offset) { memcpy(known + offset, content + offset, kLineBytes); });
+  if (std::popcount(lines) > kDeltaLinesMax) return false;
+  writer.AddDelta(page, lines, content);
+  return true;
 }
 
 // Ends at the end of the run, or of the window inside it.

@@ -1,5 +1,5 @@
 // Turns captured pages into chunks: zero pages as runs, pages that the replica has already not
-// at all, everything else as it is.
+// at all, pages that it has nearly as their difference, everything else as it is.
 #pragma once
 
 #include <sys/types.h>
@@ -38,6 +38,8 @@ class Encoder {
   void EncodeZeroRun(const CapturedRun& run, ChunkWriter& writer);
   void EncodeStagedRun(const CapturedRun& run, ChunkWriter& writer);
   void EncodeLivePages(ChunkWriter& writer);
+  // Whether the page needs no further word: the replica has it, or its difference is written.
+  bool TakeKnown(uint64_t page, const uint8_t* content, ChunkWriter& writer);
   void Take(uint64_t page, const uint8_t* content, ChunkWriter& writer);
 
   pid_t pid_;
@@ -46,6 +48,8 @@ class Encoder {
   const EpochPages* epoch_ = nullptr;
   PageCursor at_, to_;
   const uint8_t* staged_ = nullptr;
+  // The epoch is small enough for differences.
+  bool compares_ = false;
   uint64_t unchanged_ = 0;
 };
 

@@ -41,6 +41,13 @@ inline constexpr int kDrainPipeBytes = 1 << 20;
 inline constexpr int kDrainLookMs = 20;
 // One read while draining; the whole device state of a usual guest.
 inline constexpr size_t kDrainReadBytes = 256 << 10;
+// Pages whose content is remembered as the replica holds it: 16 MiB, what small epochs write over and over.
+inline constexpr unsigned kCachedPagesLog2 = 12;
+inline constexpr size_t kCachedPages = size_t{1} << kCachedPagesLog2;
+// An epoch of more pages is not compared: nobody waits for its last packet so much as for its pause.
+inline constexpr uint64_t kDeltaEpochPagesMax = 1024;
+// Lines of a page beyond which it is sent whole: half of it.
+inline constexpr int kDeltaLinesMax = 32;
 // Two device states are compared in blocks of a cache line.
 inline constexpr size_t kDeltaBlockBytes = 64;
 // Ptrace injection ends or is undone within this time.

@@ -1,5 +1,6 @@
 // What the replica holds, page by page, as seeded 128-bit hashes: a page whose content it has
-// already need not travel. 16 bytes per page, resident only where pages were hashed.
+// already need not travel. 16 bytes per page, resident only where pages were hashed. Of some pages the
+// content itself is known.
 #pragma once
 
 #include <sys/random.h>
@@ -9,6 +10,7 @@
 #include "memory/digest.h"
 #include "memory/limits.h"
 #include "memory/owned.h"
+#include "memory/page_cache.h"
 #include "memory/page_runs.h"
 
 namespace understudy::memory {
@@ -42,8 +44,12 @@ class PageHashes {
   }
 
   // Each of these tells whether the replica had it already, and remembers it from now on.
-  bool HasZero(uint64_t page) { return Exchange(page, kZero); }
+  bool HasZero(uint64_t page) {
+    contents_.Forget(page);
+    return Exchange(page, kZero);
+  }
   bool HasContent(uint64_t page, const uint8_t* content) {
+    contents_.Forget(page);
     const XXH128_hash_t hash = XXH3_128bits_withSeed(content, kPageBytes, seed_);
     Entry entry{hash.low64, hash.high64};
     // The two reserved values.
@@ -51,11 +57,22 @@ class PageHashes {
     return Exchange(page, entry);
   }
   // What the replica holds of it is not known.
-  void ForgetPage(uint64_t page) { entries()[page] = Entry{0, 0}; }
+  void ForgetPage(uint64_t page) {
+    contents_.Forget(page);
+    ForgetHash(page);
+  }
+  // Of a page whose content is known.
+  void ForgetHash(uint64_t page) { entries()[page] = Entry{0, 0}; }
+  // Whoever sends a page that is in it keeps it up to date.
+  PageCache& contents() { return contents_; }
   bool KnownZero(uint64_t page) const { return entries()[page] == kZero; }
 
-  void Forget(const PageRun& run) { memset(entries() + run.first, 0, run.count * sizeof(Entry)); }
+  void Forget(const PageRun& run) {
+    contents_.Forget(run);
+    memset(entries() + run.first, 0, run.count * sizeof(Entry));
+  }
   void ForgetAll() {
+    contents_.ForgetAll();
     // On private anonymous memory this always reads as zero afterwards (madvise(2)).
     if (madvise(table_.data(), table_.bytes(), MADV_DONTNEED) != 0)
       throw SyscallError("madvise", errno);
@@ -79,6 +96,7 @@ class PageHashes {
   }
 
   Mapping table_;
+  PageCache contents_;
   uint64_t seed_ = 0;
 };
 

@@ -8,6 +8,7 @@
 
 #include "memory/digest.h"
 #include "memory/limits.h"
+#include "memory/page_delta.h"
 
 namespace understudy::memory {
 namespace {
@@ -98,16 +99,24 @@ ChunkSummary Replica::Apply(const std::vector<ChunkBytes>& chunks) {
   const InsideReplica inside = [this](uint64_t first, uint64_t pages) {
     return Inside(first, pages);
   };
-  const RunVisitor apply = [this](const ChunkRun& run, const uint8_t* content) {
-    EachBlock(run.first, run.pages,
-              [&](Block& block, uint64_t first, uint64_t pages, uint64_t done) {
-                if (content) {
-                  Write(block, first, pages, content + done * kPageBytes);
-                } else {
-                  Clear(block, first, pages);
-                }
-              });
-  };
+  const ChunkVisitor apply = {
+      .run =
+          [this](const ChunkRun& run, const uint8_t* content) {
+            EachBlock(run.first, run.pages,
+                      [&](Block& block, uint64_t first, uint64_t pages, uint64_t done) {
+                        if (content) {
+                          Write(block, first, pages, content + done * kPageBytes);
+                        } else {
+                          Clear(block, first, pages);
+                        }
+                      });
+          },
+      .delta =
+          [this](uint64_t page, uint64_t lines, const uint8_t* content) {
+            EachBlock(page, 1, [&](Block& block, uint64_t first, uint64_t, uint64_t) {
+              Change(block, first, lines, content);
+            });
+          }};
   ChunkSummary total;
   for (const ChunkBytes& chunk : chunks) {
     const ChunkSummary summary = VisitChunk(chunk.data, chunk.bytes, inside, apply);
@@ -151,6 +160,15 @@ void Replica::Write(Block& block, uint64_t first, uint64_t pages, const uint8_t*
       std::fill_n(block.filled.begin() + static_cast<ptrdiff_t>(first + at), count, true);
     at += count;
   }
+}
+
+void Replica::Change(Block& block, uint64_t page, uint64_t lines, const uint8_t* content) {
+  uint8_t* const into = block.memory.data() + page * kPageBytes;
+  EachLine(lines, [&](size_t offset) {
+    memcpy(into + offset, content, kLineBytes);
+    content += kLineBytes;
+  });
+  block.filled[page] = true;
 }
 
 void Replica::Clear(Block& block, uint64_t first, uint64_t pages) {

@@ -54,6 +54,7 @@ class Replica {
   void EachBlock(uint64_t first, uint64_t pages, Visit visit);
   static void Write(Block& block, uint64_t first, uint64_t pages, const uint8_t* content);
   void Clear(Block& block, uint64_t first, uint64_t pages);
+  static void Change(Block& block, uint64_t page, uint64_t lines, const uint8_t* content);
 
   std::vector<Block> blocks_;
   // Where runs may lie, adjacent blocks merged.

@@ -11,6 +11,7 @@ import {
 
 /**
  * Protocol versions this build speaks, newest first, with what each brought.
+ * 6: a page may come as its difference.
  * 5: TLS 1.3 with certificates of both hosts, and a token for each session; a host of version 4 would talk to
  *    anyone, so it is not spoken any more. A primary says with `prepare` how the domain is protected and where it is
  *    reached itself, so that after a takeover the other host protects it likewise; agents ask each other whether a
@@ -23,7 +24,7 @@ import {
  *    nor is version 2, whose heartbeats confirm nothing.
  * 1: memory, device state, heartbeats.
  */
-export const PROTOCOL_VERSIONS = [5] as const;
+export const PROTOCOL_VERSIONS = [6] as const;
 
 const nonNegative = z.number().int().nonnegative();
 const port = z.number().int().min(1).max(65_535);

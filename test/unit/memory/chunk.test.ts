@@ -3,10 +3,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type NativeReplica, native } from '../../../src/native.js';
 import { encodeAll, randomFrom, Scribbler, stopped } from './scribbler.js';
 
-const HEADER_BYTES = 32;
+const HEADER_BYTES = 40;
 const PAGE_BYTES = 4096;
 const ZERO = 0;
 const DATA = 1;
+const DELTA = 2;
+const LINE_BYTES = 64;
 
 let guest: Scribbler;
 let standby: Scribbler;
@@ -38,25 +40,50 @@ interface Run {
   kind: number;
 }
 
+/** The difference of one page: `lines` set, each filled with `content`. */
+function delta(lines: bigint, content = 7): Buffer {
+  const count = lines.toString(2).replaceAll('0', '').length;
+  const out = Buffer.alloc(8 + count * LINE_BYTES, content);
+  out.writeBigUInt64LE(lines);
+  return out;
+}
+
+interface Override {
+  dataPages?: number;
+  zeroPages?: number;
+  deltaPages?: number;
+  deltas?: readonly Buffer[];
+}
+
 /** A chunk as native/memory/chunk.h lays it out, with any field overridden. */
-function build(runs: Run[], override: { dataPages?: number; zeroPages?: number } = {}): Buffer {
+function build(runs: Run[], override: Override = {}): Buffer {
   const sum = (kind: number) =>
     runs.filter((run) => run.kind === kind).reduce((pages, run) => pages + run.pages, 0);
   const dataPages = override.dataPages ?? sum(DATA);
-  const out = Buffer.alloc(HEADER_BYTES + dataPages * PAGE_BYTES + runs.length * 16);
+  const deltas = Buffer.concat(override.deltas ?? []);
+  const out = Buffer.alloc(
+    HEADER_BYTES + dataPages * PAGE_BYTES + deltas.length + runs.length * 16,
+  );
   out.write('UCHK', 0, 'latin1');
-  out.writeUInt16LE(1, 4);
+  out.writeUInt16LE(2, 4);
+  out.writeUInt32LE(override.deltaPages ?? sum(DELTA), 32);
+  out.writeUInt32LE(deltas.length, 36);
+  deltas.copy(out, HEADER_BYTES + dataPages * PAGE_BYTES);
   out.writeUInt32LE(runs.length, 8);
   out.writeUInt32LE(dataPages, 12);
   out.writeBigUInt64LE(BigInt(override.zeroPages ?? sum(ZERO)), 16);
   out.writeBigUInt64LE(BigInt(out.length), 24);
   runs.forEach((run, i) => {
-    const at = HEADER_BYTES + dataPages * PAGE_BYTES + i * 16;
+    const at = HEADER_BYTES + dataPages * PAGE_BYTES + deltas.length + i * 16;
     out.writeBigUInt64LE(BigInt(run.first), at);
     out.writeUInt32LE(run.pages, at + 8);
     out.writeUInt32LE(run.kind, at + 12);
   });
   return out;
+}
+
+function oneDelta(deltas: readonly Buffer[], pages: number, override: Override = {}): Buffer {
+  return build([{ first: 0, pages, kind: DELTA }], { deltas, ...override });
 }
 
 const malformed = expect.objectContaining({ code: 'CHUNK_MALFORMED' });
@@ -72,6 +99,16 @@ test('accepts what the encoder wrote and what the layout says', () => {
     { first: 1023, pages: 1, kind: ZERO },
   ]);
   expect(replica.validate(built)).toEqual({ dataPages: 3, zeroPages: 3 });
+  const deltas = [delta(1n), delta(0xffff_ffffn), delta(1n << 63n)];
+  const changed = build(
+    [
+      { first: 0, pages: 2, kind: DELTA },
+      { first: 5, pages: 3, kind: DATA },
+      { first: 1023, pages: 1, kind: DELTA },
+    ],
+    { deltas },
+  );
+  expect(replica.validate(changed)).toEqual({ dataPages: 6, zeroPages: 0 });
 });
 
 test.each<[string, Buffer]>([
@@ -95,7 +132,18 @@ test.each<[string, Buffer]>([
       { first: 1, pages: 1, kind: ZERO },
     ]),
   ],
-  ['an unknown kind', build([{ first: 0, pages: 1, kind: 2 }])],
+  ['an unknown kind', build([{ first: 0, pages: 1, kind: 3 }])],
+  ['a delta run without a difference', build([{ first: 0, pages: 1, kind: DELTA }])],
+  ['fewer differences than pages', oneDelta([delta(1n)], 2)],
+  ['more differences than pages', oneDelta([delta(1n), delta(1n)], 1)],
+  ['a difference of no line', oneDelta([delta(0n)], 1)],
+  ['a difference larger than half a page', oneDelta([delta(0x1_ffff_ffffn)], 1)],
+  ['a difference that is cut off', oneDelta([delta(3n).subarray(0, -1)], 1)],
+  ['a wrong number of delta pages', oneDelta([delta(1n)], 1, { deltaPages: 2 })],
+  [
+    'a difference past the end',
+    build([{ first: 1024, pages: 1, kind: DELTA }], { deltas: [delta(1n)] }),
+  ],
   ['more data runs than data', build([{ first: 0, pages: 2, kind: DATA }], { dataPages: 1 })],
   ['more data than data runs', build([{ first: 0, pages: 1, kind: DATA }], { dataPages: 2 })],
   ['a wrong number of zero pages', build([{ first: 0, pages: 1, kind: ZERO }], { zeroPages: 2 })],
@@ -105,7 +153,7 @@ test.each<[string, Buffer]>([
 
 test.each([
   ['magic', 0, 0xff],
-  ['version', 4, 2],
+  ['version', 4, 1],
   ['reserved', 6, 1],
   ['length', 24, 0xff],
 ])('refuses a wrong %s', (_, offset, value) => {
@@ -124,11 +172,15 @@ test('a malformed chunk keeps the good ones before it from being applied', async
 
 test('any bytes: accepted only if harmless, and refused without touching the replica', async () => {
   const random = randomFrom(7);
-  const small = build([
-    { first: 3, pages: 2, kind: DATA },
-    { first: 7, pages: 900, kind: ZERO },
-    { first: 1000, pages: 1, kind: DATA },
-  ]);
+  const small = build(
+    [
+      { first: 3, pages: 2, kind: DATA },
+      { first: 7, pages: 900, kind: ZERO },
+      { first: 1000, pages: 1, kind: DATA },
+      { first: 1001, pages: 2, kind: DELTA },
+    ],
+    { deltas: [delta(5n), delta(1n << 40n)] },
+  );
   const before = await replica.digest();
   let refused = 0;
   for (let round = 0; round < 20_000; round += 1) {

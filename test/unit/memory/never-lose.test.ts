@@ -85,6 +85,37 @@ test('a live epoch is exact although pages change between capture and encoding',
   replica.close();
 });
 
+test('pages of which little changed travel as their difference, while epochs are small', async () => {
+  const guest = await start('private', 16);
+  const standby = await start('memfd', 16);
+  const memory = await guest.attach();
+  const replica = openReplica(standby);
+  const epoch = async (number: number, command: string): Promise<number> => {
+    await guest.ask(command);
+    const { chunks, dataPages } = await encodeAll(
+      memory,
+      await memory.captureStopped(stopped(number)),
+    );
+    await replica.apply(chunks);
+    expect(await replica.digest()).toBe(await memory.digest());
+    return chunks.reduce((bytes, chunk) => bytes + chunk.length, 0) / dataPages;
+  };
+  await epoch(1, 'p 0 1');
+  expect(await epoch(2, 'r 100 1')).toBeGreaterThan(4096);
+  // One line of each, its bitmap, and a run.
+  for (let number = 3; number < 10; number += 1) {
+    expect(await epoch(number, 'r 100 1')).toBeLessThan(64 + 8 + 16 + 1);
+  }
+  // More than half of the page.
+  expect(await epoch(10, 'p 0 2')).toBeGreaterThan(4096);
+  // Too many to be compared, and afterwards not known any more.
+  expect(await epoch(11, 'r 100 20')).toBeGreaterThan(4096);
+  expect(await epoch(12, 'r 100 1')).toBeGreaterThan(4096);
+  expect(await epoch(13, 'r 100 1')).toBeLessThan(100);
+  await memory.detach();
+  replica.close();
+});
+
 function openReplica(standby: Scribbler) {
   return native.memory.openReplica({
     blocks: [{ path: standby.memfdPath, bytes: standby.bytes, replicaOffset: 0 }],
