@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import { deferred } from '../deferred.js';
-import { native } from '../native.js';
+import { type NativePreparedCall, native } from '../native.js';
 import { hypervisorError } from './errors.js';
 import { MONITOR_LINE_BYTES_MAX, MONITOR_TIMEOUT_MS } from './limits.js';
 import { bounded, type CallNames, type PreparedQmp, qmpReturn } from './monitor.js';
@@ -29,6 +29,8 @@ export class MonitorConnection {
   #number = 0;
   #text = '';
   #closed = false;
+  /** Its end is not sent yet: nothing else may be. */
+  #prepared: NativePreparedCall | undefined;
 
   private constructor(
     private readonly socket: Socket,
@@ -64,7 +66,13 @@ export class MonitorConnection {
     }
   }
 
-  /** @throws HYP_QMP_FAILED, HYP_MONITOR_TIMED_OUT, HYP_MONITOR_CLOSED */
+  /** A command can be sent: what was sent has left, to its end. */
+  get isFree(): boolean {
+    const isOpen = this.#prepared !== undefined && this.#prepared.begunAtNs() === 0n;
+    return !this.#closed && !isOpen && this.socket.writableLength === 0;
+  }
+
+  /** Only while it is free. @throws HYP_QMP_FAILED, HYP_MONITOR_TIMED_OUT, HYP_MONITOR_CLOSED */
   async qmp(
     command: string,
     args?: Readonly<Record<string, unknown>>,
@@ -76,14 +84,17 @@ export class MonitorConnection {
     return qmpReturn(await bounded(reply, timeoutMs, names), names);
   }
 
-  /** Like `ProtectedDomain.prepareQmp`. */
+  /** Like `ProtectedDomain.prepareQmp`; only while it is free. */
   prepareQmp(command: string, args: Readonly<Record<string, unknown>>): PreparedQmp {
     const names = this.#names(command);
     const { number, begun, reply } = this.#request(command, args);
     this.socket.write(begun);
+    // Its end would overtake it.
+    if (this.socket.writableLength > 0) this.close();
     const last = native.prepareWrite(this.fd, '}', (why) =>
       this.#waiting.get(number)?.reject(this.#closedError(command, why)),
     );
+    this.#prepared = last;
     const returned = reply.then((text) => qmpReturn(text, names));
     return {
       trigger: last.trigger,
@@ -91,7 +102,10 @@ export class MonitorConnection {
       begunAtNs: () => last.begunAtNs(),
       cancel: () => {
         const cancelled = last.cancel();
-        if (cancelled) this.socket.write(SPOILT);
+        if (cancelled) {
+          this.socket.write(SPOILT);
+          this.#prepared = undefined;
+        }
         return cancelled;
       },
       returned,

@@ -56,9 +56,13 @@ export class OwnMonitor {
     return monitor;
   }
 
-  /** Undefined while QEMU is not connected. */
-  get connected(): MonitorPath | undefined {
-    return this.#connection;
+  get isConnected(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  /** Undefined while no command can be sent. */
+  get path(): MonitorPath | undefined {
+    return this.#connection?.isFree === true ? this.#connection : undefined;
   }
 
   async close(): Promise<void> {

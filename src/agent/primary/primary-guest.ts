@@ -179,7 +179,7 @@ export class PrimaryGuest {
           memory,
           fifoPath: sessionPaths(config.runDir, config.domain, 'primary').fifo,
           onGate: (readFd) => mirror.guardGate(readFd),
-          shortcut: () => ownMonitor?.connected,
+          shortcut: () => ownMonitor?.path,
         }),
         ownMonitor,
         mirror,
@@ -264,7 +264,7 @@ export class PrimaryGuest {
 
   /** At this moment: QEMU may come to its own monitor later than we do. */
   get pauseThrough(): PauseThrough {
-    const isShort = this.pause.mode === 'gate' && this.ownMonitor?.connected !== undefined;
+    const isShort = this.pause.mode === 'gate' && this.ownMonitor?.isConnected === true;
     return isShort ? 'own-monitor' : 'libvirt';
   }
 

@@ -91,10 +91,12 @@ describe('a monitor connection', () => {
     await qemu.hears(begun);
     expect(qemu.said.endsWith(begun)).toBe(true);
     expect(prepared.begunAtNs()).toBe(0n);
+    expect(monitor.isFree).toBe(false);
     expect(prepared.fire()).toBe(true);
     expect(prepared.fire()).toBe(false);
     await qemu.hears(`${begun}}`);
     expect(prepared.begunAtNs()).toBeGreaterThan(0n);
+    expect(monitor.isFree).toBe(true);
     qemu.answer(2, '"return": {}');
     expect(await prepared.returned).toEqual({});
   });
@@ -103,6 +105,7 @@ describe('a monitor connection', () => {
     const prepared = monitor.prepareQmp('save', {});
     expect(prepared.cancel()).toBe(true);
     expect([prepared.cancel(), prepared.fire()]).toEqual([false, false]);
+    expect(monitor.isFree).toBe(true);
     await qemu.hears('"arguments":{},"cancelled":true}');
     const desc = "QMP input member 'cancelled' is unexpected";
     qemu.answer(2, `"error": {"class": "GenericError", "desc": "${desc}"}`);
@@ -120,6 +123,7 @@ describe('a monitor connection', () => {
     await expect(asked).rejects.toMatchObject({ code: 'HYP_MONITOR_CLOSED' });
     await expect(prepared.returned).rejects.toMatchObject({ code: 'HYP_MONITOR_CLOSED' });
     expect(closed).toBe(1);
+    expect(monitor.isFree).toBe(false);
     await expect(monitor.qmp('query-b')).rejects.toMatchObject({ code: 'HYP_MONITOR_CLOSED' });
   });
 
