@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "common/monotonic.h"
 #include "memory/limits.h"
@@ -86,9 +88,14 @@ void Gate::Close() {
   unlink_ = false;
 }
 
-GatePassage::GatePassage(int gate_fd, int cancel_fd, size_t pipe_bytes)
-    : fd_(fcntl(gate_fd, F_DUPFD_CLOEXEC, 0)), cancel_fd_(cancel_fd) {
-  if (!fd_) throw SyscallError("dup", errno, "gate");
+UniqueFd DuplicateGate(int gate_fd) {
+  UniqueFd duplicate(fcntl(gate_fd, F_DUPFD_CLOEXEC, 0));
+  if (!duplicate) throw SyscallError("dup", errno, "gate");
+  return duplicate;
+}
+
+GatePassage::GatePassage(UniqueFd gate, int cancel_fd, size_t pipe_bytes)
+    : fd_(std::move(gate)), cancel_fd_(cancel_fd) {
   // A pipe that holds everything would let QEMU finish, and the guest run, before our work is done.
   if (fcntl(fd_.get(), F_SETPIPE_SZ, static_cast<int>(pipe_bytes)) < 0)
     throw SyscallError("F_SETPIPE_SZ", errno, "gate");
@@ -117,19 +124,20 @@ void OpenWatch::TakeEvents() const {
 
 // A pipe without a writer reports a hang-up; that it reports none any more wakes nobody who polls (pipe_poll and
 // fifo_open in fs/pipe.c), but the opening itself does (fsnotify_open comes after it).
-void GatePassage::WaitOpened(const OpenWatch& opens, const Trigger* begin, int timeout_ms) {
-  opens.Begin(fd_.get());
+void GatePassage::WaitOpened(const OpenWatch& opens, int pidfd, const Trigger* begin, int timeout_ms) {
   const uint64_t timeout_ns = static_cast<uint64_t>(timeout_ms) * 1'000'000;
   const uint64_t deadline_ns = MonotonicNs() + timeout_ns;
   for (bool came = false;;) {
     const short events = Events();
     if (events & POLLIN || !(events & POLLHUP)) return;
     if (came) throw LeftWithoutAByte();
-    pollfd waits[] = {{opens.fd(), POLLIN, 0}, {cancel_fd_, POLLIN, 0}};
+    pollfd waits[] = {{opens.fd(), POLLIN, 0}, {cancel_fd_, POLLIN, 0}, {pidfd, POLLIN, 0}};
     // The sign wakes nobody here, so that a gate that stays shut may take twice the time to be found out.
-    const int ready = poll(waits, 2, begin ? timeout_ms : RemainingMs(deadline_ns));
+    const int ready = poll(waits, std::size(waits), begin ? timeout_ms : RemainingMs(deadline_ns));
     if (ready < 0 && errno != EINTR) throw SyscallError("poll", errno);
     if (ready > 0 && waits[1].revents != 0) Cancelled();
+    if (ready > 0 && waits[2].revents != 0)
+      throw CodedError("GUEST_ENDED", "the guest's process ended before it came to the gate");
     if (ready > 0) {
       opens.TakeEvents();
       came = true;

@@ -58,23 +58,26 @@ struct DrainOptions {
   size_t expected_bytes;
 };
 
-// One passage of the guest through the gate, seen from the reading end. Holds a duplicate of
-// the descriptor, so that closing the gate meanwhile cannot redirect it to another file.
+// A duplicate of a gate's descriptor: closing the gate meanwhile cannot redirect it to another file.
+UniqueFd DuplicateGate(int gate_fd);
+
+// One passage of the guest through the gate, seen from the reading end.
 class GatePassage {
  public:
   // `cancel_fd` readable ends every wait with CLOSED. QEMU blocks when it has written `pipe_bytes` (a power of
   // two of at least a page) and more is to come.
-  GatePassage(int gate_fd, int cancel_fd, size_t pipe_bytes);
+  GatePassage(UniqueFd gate, int cancel_fd, size_t pipe_bytes);
   // Makes the pipe one page again.
   ~GatePassage();
   GatePassage(const GatePassage&) = delete;
   GatePassage& operator=(const GatePassage&) = delete;
 
   // Returns when QEMU has opened the gate: the guest stands still, as it stops first (qmp_xen_save_devices_state
-  // in migration/savevm.c). Its first bytes come later, 32 KiB at once. Throws GATE_TIMEOUT, or GATE_CLOSED when
-  // QEMU came and left without writing.
+  // in migration/savevm.c). Its first bytes come later, 32 KiB at once. `opens` has watched since QEMU may come.
+  // Throws GATE_TIMEOUT, GATE_CLOSED when QEMU came and left without writing, or the gate was closed, and
+  // GUEST_ENDED when `pidfd`, QEMU's, is readable.
   // `begin`, when there is one, has yet to be given its sign: only then does the time begin to count.
-  void WaitOpened(const OpenWatch& opens, const Trigger* begin, int timeout_ms);
+  void WaitOpened(const OpenWatch& opens, int pidfd, const Trigger* begin, int timeout_ms);
   // Throws GATE_PASSED when QEMU has written everything: it lets the guest run as soon as it has closed its end;
   // GATE_CLOSED when it left without a byte. If this does not throw, the guest has stood still up to now.
   void RequireBlocked() const;

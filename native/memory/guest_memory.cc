@@ -43,7 +43,13 @@ GuestMemory::GuestMemory(pid_t pid, RamLayout layout, size_t staging_bytes, unsi
   device_state_.resize(2 * kDrainReadBytes);
 }
 
-Capture GuestMemory::TakeCapture(const CaptureOptions& options, int cancel_fd) {
+UniqueFd GuestMemory::ExpectAt(int gate_fd) const {
+  UniqueFd gate = DuplicateGate(gate_fd);
+  opens_.Begin(gate.get());
+  return gate;
+}
+
+Capture GuestMemory::TakeCapture(const CaptureOptions& options, UniqueFd gate, int cancel_fd) {
   const Urgent urgent;
   // Only what was encoded to the end may be forgotten.
   if (held_ || !encoder_.done()) Abandon();
@@ -51,11 +57,11 @@ Capture GuestMemory::TakeCapture(const CaptureOptions& options, int cancel_fd) {
   Capture capture;
   capture.epoch = options.epoch;
   std::optional<GatePassage> passage;
-  if (options.gate_fd) {
+  if (gate) {
     const uint64_t from_ns = MonotonicNs();
     gate_pipe_bytes_ = GatePipeBytes();
-    passage.emplace(*options.gate_fd, cancel_fd, gate_pipe_bytes_);
-    passage->WaitOpened(opens_, options.begin.get(), options.open_timeout_ms);
+    passage.emplace(std::move(gate), cancel_fd, gate_pipe_bytes_);
+    passage->WaitOpened(opens_, pidfd_.get(), options.begin.get(), options.open_timeout_ms);
     capture.gate_ns = MonotonicNs() - std::max(from_ns, options.begin ? options.begin->begun_at_ns() : 0);
   }
   capture.paused_at_ns = MonotonicNs();
@@ -84,7 +90,7 @@ Capture GuestMemory::TakeRest(int cancel_fd) {
   capture.gate_ns = capture.boundary_ns = capture.scan_ns = capture.copy_ns = 0;
   try {
     std::optional<GatePassage> passage;
-    if (options_.gate_fd) passage.emplace(*options_.gate_fd, cancel_fd, gate_pipe_bytes_);
+    if (options_.gate_fd) passage.emplace(DuplicateGate(*options_.gate_fd), cancel_fd, gate_pipe_bytes_);
     Copy(capture);
     Finish(capture, passage ? &*passage : nullptr);
   } catch (...) {

@@ -35,7 +35,7 @@ struct Ahead {
 };
 
 struct CaptureOptions {
-  // Absent: the caller has stopped the guest, there is no gate.
+  // Absent: there is no gate.
   std::optional<int> gate_fd;
   // The sign for QEMU to come to the gate, when it is given by somebody else, later.
   std::shared_ptr<Trigger> begin;
@@ -69,8 +69,11 @@ class GuestMemory {
  public:
   GuestMemory(pid_t pid, RamLayout layout, size_t staging_bytes, unsigned threads);
 
-  // The critical section (see NativeGuestMemory.capture). `cancel_fd` readable ends its waits.
-  Capture TakeCapture(const CaptureOptions& options, int cancel_fd);
+  // From now on QEMU may come to this gate: `TakeCapture` follows. The descriptor is its. Any thread.
+  UniqueFd ExpectAt(int gate_fd) const;
+  // The critical section (see NativeGuestMemory.capture). `cancel_fd` readable ends its waits. No gate: the caller
+  // has stopped the guest.
+  Capture TakeCapture(const CaptureOptions& options, UniqueFd gate, int cancel_fd);
   Capture TakeRest(int cancel_fd);
   Encoded EncodeInto(uint8_t* into, size_t bytes);
   uint64_t CountWritten() const { return tracker_.CountWritten(); }

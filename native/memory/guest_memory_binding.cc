@@ -128,10 +128,12 @@ class GuestMemoryObject : public Napi::ObjectWrap<GuestMemoryObject> {
     return Guarded(info.Env(), [&] {
       GuestMemory& guest = memory();
       const int cancel_fd = thread_->cancel_fd();
+      const CaptureOptions options = ReadCaptureOptions(info, through_gate);
+      // Here, as the gate may be closed at any time after this.
+      const auto gate = std::make_shared<UniqueFd>();
+      if (options.gate_fd) *gate = guest.ExpectAt(*options.gate_fd);
       return Run(
-          [&guest, cancel_fd, options = ReadCaptureOptions(info, through_gate)] {
-            return guest.TakeCapture(options, cancel_fd);
-          },
+          [&guest, cancel_fd, options, gate] { return guest.TakeCapture(options, std::move(*gate), cancel_fd); },
           CaptureToJs, info[0]);
     });
   }

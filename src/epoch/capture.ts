@@ -55,12 +55,11 @@ export class EpochCapture {
   }
 
   async #capture({ gateFd, begin }: PauseHow): Promise<NativeCapture> {
-    const { memory } = this;
     const { epoch, copy, boundaries, ahead, onStagingFull } = this.request;
     const first =
       gateFd === undefined
-        ? await memory.captureStopped({ epoch, copy, boundaries })
-        : await memory.capture({
+        ? await this.memory.captureStopped({ epoch, copy, boundaries })
+        : await this.memory.capture({
             gateFd,
             epoch,
             copy,
@@ -75,7 +74,7 @@ export class EpochCapture {
     while (parts.at(-1)?.status === 'partial') {
       this.#shippedPaused = true;
       await onStagingFull();
-      parts.push(await memory.captureRest());
+      parts.push(await this.memory.captureRest());
     }
     return joined(parts);
   }

@@ -37,6 +37,8 @@ export class GatePause implements PauseSource {
     let saveFailure: { error: unknown } | undefined;
     const saved = (prepared?.saved ?? gate.pause()).catch((error: unknown) => {
       saveFailure = { error };
+      // Nobody comes any more: the capture need not wait for its time limit.
+      gate.close();
     });
     let captured: NativeCapture;
     try {

@@ -35,6 +35,7 @@ export class PauseGate {
   readonly #gate: NativeGate;
   readonly #shortcut: () => MonitorPath | undefined;
   readonly #onGate: (readFd: number) => void;
+  #closed = false;
 
   /** @throws an error of mkfifo(3) or pipe(2), with `code` */
   constructor(domain: ProtectedDomain, options: GateOptions) {
@@ -75,8 +76,10 @@ export class PauseGate {
     return { ...prepared, saved, isShort: shortcut !== undefined };
   }
 
-  /** Once. A QEMU that is blocked in the gate fails its command and resumes the guest. */
+  /** A QEMU that is blocked in the gate fails its command and resumes the guest; a capture that waits there fails. */
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#onGate(-1);
     this.#gate.close();
   }

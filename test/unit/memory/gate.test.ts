@@ -68,11 +68,9 @@ describe.each(['pipe', 'fifo'] as const)('%s gate', (kind) => {
 
   test('a writer that leaves without a byte is GATE_CLOSED at once, also after good epochs', async () => {
     await Promise.all([capture(), writeState(DEVICE_STATE_BYTES)]);
-    const waiting = watchForWait();
     const failed = expect(capture({ openTimeoutMs: 20_000 })).rejects.toMatchObject({
       code: 'GATE_CLOSED',
     });
-    await waiting();
     closeSync(openSync(gate.path, constants.O_WRONLY));
     await failed;
     gate.close();
@@ -157,14 +155,21 @@ describe.each(['pipe', 'fifo'] as const)('%s gate', (kind) => {
     );
   });
 
-  test('closing the gate ends a capture that waits for it to open', async () => {
-    const waiting = watchForWait();
-    const failed = expect(capture({ openTimeoutMs: 20_000 })).rejects.toMatchObject({
-      code: 'GATE_CLOSED',
-    });
-    await waiting();
-    gate.close();
-    await failed;
+  describe.each([
+    ['that waits for it to open', true],
+    ['that does not wait yet', false],
+  ])('ends a capture %s:', (_, waits) => {
+    const failing = async (code: string, end: () => unknown): Promise<void> => {
+      const waiting = watchForWait();
+      const failed = expect(capture({ openTimeoutMs: 20_000 })).rejects.toMatchObject({ code });
+      if (waits) await waiting();
+      await end();
+      await failed;
+    };
+
+    test('closing the gate', () => failing('GATE_CLOSED', () => gate.close()));
+
+    test('the end of the guest', () => failing('GUEST_ENDED', () => guest.end()));
   });
 
   test('the path ends with the gate', () => {
@@ -177,26 +182,26 @@ describe.each(['pipe', 'fifo'] as const)('%s gate', (kind) => {
 });
 
 /**
- * Notes which threads wait for two descriptors; the answer resolves when there is one more: the
+ * Notes which threads wait for three descriptors; the answer resolves when there is one more: the
  * capture's thread has begun to wait.
  */
 function watchForWait(): () => Promise<void> {
-  const before = new Set(pollingTwo());
+  const before = new Set(pollingThree());
   return async () => {
     const deadline = Date.now() + 5000;
-    while (pollingTwo().every((thread) => before.has(thread))) {
+    while (pollingThree().every((thread) => before.has(thread))) {
       if (Date.now() > deadline) throw new Error('the capture never began to wait');
       await nextTurn();
     }
   };
 }
 
-/** Threads that stand in poll(2) or ppoll(2), of x86-64 or arm64, with two descriptors. */
-function pollingTwo(): string[] {
+/** Threads that stand in poll(2) or ppoll(2), of x86-64 or arm64, with three descriptors. */
+function pollingThree(): string[] {
   return readdirSync('/proc/self/task').filter((thread) => {
     try {
       const call = readFileSync(`/proc/self/task/${thread}/syscall`, 'utf8');
-      return /^(?:7|271|73) 0x[0-9a-f]+ 0x2 /.test(call);
+      return /^(?:7|271|73) 0x[0-9a-f]+ 0x3 /.test(call);
     } catch (error) {
       // Ended meanwhile.
       if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
