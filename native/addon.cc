@@ -9,6 +9,7 @@ namespace understudy {
 void InitLibvirt(Napi::Env env, Napi::Object exports);
 void InitMemory(Napi::Env env, Napi::Object exports);
 void InitNet(Napi::Env env, Napi::Object exports);
+void InitLane(Napi::Env env, Napi::Object exports);
 // Each adds its part to `disks`.
 void InitMirror(Napi::Env env, Napi::Object disks);
 void InitStore(Napi::Env env, Napi::Object disks);
@@ -18,6 +19,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   understudy::InitLibvirt(env, exports);
   understudy::InitMemory(env, exports);
   understudy::InitNet(env, exports);
+  understudy::InitLane(env, exports);
   const Napi::Object disks = Napi::Object::New(env);
   understudy::InitMirror(env, disks);
   understudy::InitStore(env, disks);

@@ -6,7 +6,7 @@
       "target_name": "understudy",
       "sources": [
         "addon.cc",
-        "<!@(find -H common libvirt memory net disk nbd guard mirror -name '*.cc' -not -path '*/test/*' -not -path 'guard/main.cc' | sort)"
+        "<!@(find -H common lane libvirt memory net disk nbd guard mirror -name '*.cc' -not -path '*/test/*' -not -path 'guard/main.cc' | sort)"
       ],
       "include_dirs": [
         "<!@(pkg-config --variable=includedir libvirt)",

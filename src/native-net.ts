@@ -42,9 +42,9 @@ export interface NativeTapHolder {
   passUntil(deadlineNs: bigint): void;
   /**
    * The next `onWaiting` also fires this, before it is called, unless it comes before `notBeforeNs`
-   * (CLOCK_MONOTONIC). Once; the last one given counts.
+   * (CLOCK_MONOTONIC). `quietly`: it is not called, if that began it. Once; the last one given counts.
    */
-  fireAtWaiting(trigger: NativeTrigger, notBeforeNs: bigint): void;
+  fireAtWaiting(trigger: NativeTrigger, notBeforeNs: bigint, quietly: boolean): void;
   stats(): NativeHoldStats;
   /** IPv4 and IPv6 addresses seen as source in the guest's own frames, with their MAC; at most 32. */
   addresses(): { mac: string; address: string }[];
@@ -72,7 +72,7 @@ export interface NativePlugHold {
   release(epoch: number): Promise<number>;
   dropAll(): number;
   setPassing(passing: boolean): void;
-  fireAtWaiting(trigger: NativeTrigger, notBeforeNs: bigint): void;
+  fireAtWaiting(trigger: NativeTrigger, notBeforeNs: bigint, quietly: boolean): void;
   stats(): NativeHoldStats;
   addresses(): { mac: string; address: string }[];
   /**

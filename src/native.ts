@@ -9,10 +9,12 @@
 import { createRequire } from 'node:module';
 import type { NativeBoundary, NativePreparedCall, NativeTrigger } from './native-boundary.js';
 import type { NativeDisks } from './native-disks.js';
+import type { NativeLane, NativeOutlet, NativeReplicaReference } from './native-lane.js';
 import type { NativeNet } from './native-net.js';
 
 export type * from './native-boundary.js';
 export type * from './native-disks.js';
+export type * from './native-lane.js';
 export type * from './native-net.js';
 
 // ---------------------------------------------------------------- libvirt
@@ -195,6 +197,8 @@ export interface NativeCapture {
   pausedAtNs: bigint;
   /** What came through the gate; empty while `partial`. */
   deviceState: Buffer;
+  /** The whole epoch is on its way to the backup by the outlet, since `atNs` (CLOCK_MONOTONIC). */
+  sent?: NativeEncoded & { atNs: bigint };
 }
 
 export interface NativeEncoded {
@@ -241,6 +245,8 @@ export interface NativeGuestMemory {
     /** Sends QEMU to the gate, later: until then the capture waits for it without a bound. */
     begin?: NativeTrigger;
     ahead?: NativeAhead;
+    /** An epoch that `ahead.into` has room for is sent by it, and `ahead.onEncoded` not called; `addresses` is JSON. */
+    outlet?: { lane: NativeOutlet; addresses: string };
   }): Promise<NativeCapture>;
   /** Goes on after `partial`: same gate, same options. */
   captureRest(): Promise<NativeCapture>;
@@ -274,6 +280,7 @@ export interface NativeGuestMemory {
 
 export interface NativeReplica {
   readonly ramBytes: number;
+  readonly reference: NativeReplicaReference;
   /** Throws unless every run of the chunk lies inside the replica and its length adds up; touches nothing. */
   validate(chunk: Buffer): { dataPages: number; zeroPages: number };
   /** Takes the standby's whole RAM from the system now, on a thread; `ENOSPC` or `ENOMEM` when it is not to be had. */
@@ -306,6 +313,8 @@ export interface NativeMemory {
   }): NativeReplica;
   /** Incremental XXH3-128. */
   hasher(): NativeHasher;
+  /** Throws DEVICE_STATE_BAD unless it is whole: header, first section and end must be what QEMU writes. */
+  checkDeviceState(deviceState: Buffer): void;
   /** What makes `base` into `state`; undefined when they differ in size, or in more than half. */
   stateDelta(base: Buffer, state: Buffer): Buffer | undefined;
   /** The state, in a new buffer. Throws BAD_DELTA unless every run lies inside of it. */
@@ -352,6 +361,7 @@ export interface NativeAddon {
   openGate(options: { fifoPath?: string; ownerUid?: number }): NativeGate;
   net: NativeNet;
   disks: NativeDisks;
+  lane: NativeLane;
 }
 
 /** UNDERSTUDY_ADDON: another build of the same sources, which script/sanitize tests. */

@@ -13,6 +13,8 @@ class BoundaryListener {
   virtual ~BoundaryListener() = default;
   // Everything the guest did until now belongs to `closed_epoch`; what follows belongs to the next.
   virtual void OnEpochClosed(uint64_t closed_epoch) = 0;
+  // The backup has that epoch; on another thread, as quick as the other. Whoever does not listen is told by JavaScript.
+  virtual void OnEpochCommitted(uint64_t) {}
 };
 
 // A JavaScript `NativeBoundary` is a Napi::External<BoundaryRef>.

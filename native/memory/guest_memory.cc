@@ -9,6 +9,7 @@
 
 #include "common/monotonic.h"
 #include "common/urgent.h"
+#include "memory/device_state.h"
 #include "memory/digest.h"
 #include "memory/limits.h"
 #include "memory/remote_memory.h"
@@ -138,14 +139,12 @@ void GuestMemory::Finish(Capture& capture, GatePassage* passage) {
     capture.pause_ns = MonotonicNs() - capture.paused_at_ns;
     // Its buffer is the caller's until this returns, and no longer.
     options_.ahead.reset();
+    options_.outlet.reset();
     held_ = capture;
     return;
   }
   // Its pipe is not full yet, so QEMU does not wait for this.
-  if (passage && options_.ahead) {
-    const Ahead& ahead = *options_.ahead;
-    ahead.on_encoded(encoder_.Next(ahead.into, ahead.bytes));
-  }
+  const std::optional<Encoded> outgoing = passage && options_.ahead ? EncodeAhead(capture.epoch) : std::nullopt;
   if (passage) {
     const Stopwatch draining(capture.drain_ns);
     last_state_bytes_ = passage->Drain(
@@ -156,6 +155,31 @@ void GuestMemory::Finish(Capture& capture, GatePassage* passage) {
   RequireAlive();
   const auto state_end = device_state_.begin() + static_cast<ptrdiff_t>(last_state_bytes_);
   capture.device_state.assign(device_state_.begin(), state_end);
+  if (outgoing) Send(capture, *outgoing);
+}
+
+// The first chunk goes out while QEMU is still saving. Returns what was sent by the outlet, which then takes the
+// rest of the epoch as well.
+std::optional<Encoded> GuestMemory::EncodeAhead(uint64_t epoch) {
+  const Ahead& ahead = *options_.ahead;
+  const Encoded encoded = encoder_.Next(ahead.into, ahead.bytes);
+  const bool fits = options_.outlet && encoded.done;
+  if (fits && (encoded.bytes == 0 || options_.outlet->lane->SendChunk(epoch, {ahead.into, encoded.bytes})))
+    return encoded;
+  ahead.on_encoded(encoded);
+  return std::nullopt;
+}
+
+void GuestMemory::Send(Capture& capture, const Encoded& encoded) {
+  RequireWholeDeviceState(capture.device_state);
+  const auto& [lane, addresses] = *options_.outlet;
+  const bool sent = lane->SendCheckpoint({.epoch = capture.epoch,
+                                          .chunks = encoded.bytes == 0 ? 0u : 1u,
+                                          .state = capture.device_state,
+                                          .addresses = addresses,
+                                          .holds = options_.boundaries});
+  if (!sent) throw CodedError("LANE_ENDED", "the lane ended within the checkpoint");
+  capture.sent = SentEpoch{encoded, MonotonicNs()};
 }
 
 // How much QEMU may write while pages are scanned and copied.

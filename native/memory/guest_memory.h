@@ -13,6 +13,7 @@
 
 #include "common/boundary.h"
 #include "common/trigger.h"
+#include "lane/primary_lane.h"
 #include "memory/encoder.h"
 #include "memory/epoch_pages.h"
 #include "memory/gate.h"
@@ -34,6 +35,19 @@ struct Ahead {
   std::function<void(const Encoded&)> on_encoded;
 };
 
+// The way of an epoch to the backup that needs no JavaScript.
+struct Outlet {
+  std::shared_ptr<lane::PrimaryLane> lane;
+  // JSON, for the checkpoint.
+  std::string addresses;
+};
+
+// An epoch on its way by the outlet.
+struct SentEpoch {
+  Encoded encoded;
+  uint64_t at_ns;
+};
+
 struct CaptureOptions {
   // Absent: there is no gate.
   std::optional<int> gate_fd;
@@ -46,6 +60,8 @@ struct CaptureOptions {
   int drain_timeout_ms = 0;
   size_t device_state_bytes_max = 0;
   std::optional<Ahead> ahead;
+  // An epoch that `ahead` has room for goes out by this way.
+  std::optional<Outlet> outlet;
 };
 
 // Durations in nanoseconds.
@@ -63,6 +79,8 @@ struct Capture {
   uint64_t pause_ns = 0;
   uint64_t paused_at_ns = 0;
   std::vector<uint8_t> device_state;
+  // Absent: the caller sends it.
+  std::optional<SentEpoch> sent;
 };
 
 class GuestMemory {
@@ -86,6 +104,8 @@ class GuestMemory {
   void Scan(Capture& capture);
   void Copy(Capture& capture);
   void Finish(Capture& capture, GatePassage* passage);
+  std::optional<Encoded> EncodeAhead(uint64_t epoch);
+  void Send(Capture& capture, const Encoded& encoded);
   size_t GatePipeBytes() const;
   void RequireAlive() const;
 

@@ -60,6 +60,11 @@ CaptureOptions ReadCaptureOptions(const Napi::CallbackInfo& info, bool through_g
     options.device_state_bytes_max = UintField(from, "deviceStateBytesMax");
     if (from.Has("begin")) options.begin = from.Get("begin").As<Napi::External<TriggerRef>>().Data()->trigger;
     if (from.Has("ahead")) options.ahead = ReadAhead(ObjectArgument(from.Env(), from.Get("ahead"), "ahead"));
+    if (from.Has("outlet")) {
+      const Napi::Object outlet = ObjectArgument(from.Env(), from.Get("outlet"), "outlet");
+      options.outlet = Outlet{outlet.Get("lane").As<Napi::External<lane::PrimaryLaneRef>>().Data()->lane,
+                              StringField(outlet, "addresses")};
+    }
   }
   return options;
 }
@@ -78,6 +83,11 @@ Napi::Value CaptureToJs(Napi::Env env, const Capture& capture) {
   out.Set("drainUs", Microseconds(env, capture.drain_ns));
   out.Set("pauseUs", Microseconds(env, capture.pause_ns));
   out.Set("pausedAtNs", Napi::BigInt::New(env, capture.paused_at_ns));
+  if (capture.sent) {
+    Napi::Object sent = EncodedToJs(env, capture.sent->encoded).As<Napi::Object>();
+    sent.Set("atNs", Napi::BigInt::New(env, capture.sent->at_ns));
+    out.Set("sent", sent);
+  }
   out.Set("deviceState", Napi::Buffer<uint8_t>::Copy(env, capture.device_state.data(),
                                                      capture.device_state.size()));
   return out;

@@ -9,6 +9,7 @@
 #include "common/promise_task.h"
 #include "memory/arguments.h"
 #include "memory/bindings.h"
+#include "memory/device_state.h"
 #include "memory/limits.h"
 #include "memory/owned.h"
 #include "memory/self_test.h"
@@ -71,6 +72,13 @@ std::span<const uint8_t> BytesArgument(const Napi::CallbackInfo& info, size_t in
   return {buffer.Data(), buffer.Length()};
 }
 
+Napi::Value CheckDeviceState(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    RequireWholeDeviceState(BytesArgument(info, 0, "state"));
+    return info.Env().Undefined();
+  });
+}
+
 Napi::Value StateDeltaJs(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&]() -> Napi::Value {
     const auto delta = StateDelta(BytesArgument(info, 0, "base"), BytesArgument(info, 1, "state"));
@@ -97,6 +105,7 @@ void InitMemory(Napi::Env env, Napi::Object exports) {
   area.Set("attach", Napi::Function::New<memory::AttachGuestMemory>(env, "attach"));
   area.Set("openReplica", Napi::Function::New<memory::OpenReplica>(env, "openReplica"));
   area.Set("hasher", Napi::Function::New<memory::NewHasher>(env, "hasher"));
+  area.Set("checkDeviceState", Napi::Function::New<memory::CheckDeviceState>(env, "checkDeviceState"));
   area.Set("stateDelta", Napi::Function::New<memory::StateDeltaJs>(env, "stateDelta"));
   area.Set("applyStateDelta", Napi::Function::New<memory::ApplyStateDeltaJs>(env, "applyStateDelta"));
   area.Set("measureMemcpy", Napi::Function::New<memory::MeasureMemcpy>(env, "measureMemcpy"));

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "memory/apply_order.h"
 #include "memory/chunk.h"
 #include "memory/owned.h"
 #include "memory/page_runs.h"
@@ -30,7 +32,9 @@ class Replica {
   uint64_t ram_bytes() const { return ram_bytes_; }
   // Safe on any thread: reads nothing that Apply changes.
   ChunkSummary Validate(const ChunkBytes& chunk) const;
-  // Throws CHUNK_MALFORMED before touching anything when one of the chunks is malformed.
+  // Whoever applies takes a turn at commit, and awaits it.
+  const std::shared_ptr<ApplyOrder>& order() const { return order_; }
+  // In its turn. Throws CHUNK_MALFORMED before touching anything when one of the chunks is malformed.
   ChunkSummary Apply(const std::vector<ChunkBytes>& chunks);
   // Takes every page from the system now (fallocate(2)): no write into the replica can then fail for
   // want of memory, and each costs half. Not beside Apply.
@@ -59,8 +63,14 @@ class Replica {
   std::vector<Block> blocks_;
   // Where runs may lie, adjacent blocks merged.
   PageRuns extents_;
+  const std::shared_ptr<ApplyOrder> order_ = std::make_shared<ApplyOrder>();
   uint64_t ram_bytes_ = 0;
   bool reserved_ = false;
+};
+
+// A JavaScript `NativeReplicaRef` is a Napi::External<ReplicaRef>.
+struct ReplicaRef {
+  std::shared_ptr<Replica> replica;
 };
 
 }  // namespace understudy::memory

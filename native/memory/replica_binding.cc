@@ -31,6 +31,7 @@ class ReplicaObject : public Napi::ObjectWrap<ReplicaObject> {
     const Napi::Function constructor =
         DefineClass(env, "Replica",
                     {InstanceAccessor<&ReplicaObject::RamBytes>("ramBytes"),
+                     InstanceAccessor<&ReplicaObject::Reference>("reference"),
                      InstanceMethod<&ReplicaObject::Validate>("validate"),
                      InstanceMethod<&ReplicaObject::Apply>("apply"),
                      InstanceMethod<&ReplicaObject::Reserve>("reserve"),
@@ -53,6 +54,12 @@ class ReplicaObject : public Napi::ObjectWrap<ReplicaObject> {
   }
 
   Napi::Value RamBytes(const Napi::CallbackInfo& info) { return Count(info.Env(), ram_bytes_); }
+  Napi::Value Reference(const Napi::CallbackInfo& info) {
+    return Guarded(info.Env(), [&]() -> Napi::Value {
+      return Napi::External<ReplicaRef>::New(info.Env(), new ReplicaRef{replica()},
+                                             [](Napi::Env, ReplicaRef* reference) { delete reference; });
+    });
+  }
 
   Napi::Value Validate(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&] {
@@ -73,7 +80,10 @@ class ReplicaObject : public Napi::ObjectWrap<ReplicaObject> {
         kept.Set(i, chunk);
         chunks.push_back({chunk.Data(), chunk.Length()});
       }
-      const auto apply = [into = replica(), chunks = std::move(chunks)] {
+      const auto turn = std::make_shared<ApplyOrder::Turn>(replica()->order());
+      const auto apply = [into = replica(), turn, chunks = std::move(chunks)] {
+        turn->Await();
+        const std::shared_ptr<void> ended(nullptr, [&](void*) { turn->End(); });
         const uint64_t start_ns = MonotonicNs();
         const ChunkSummary summary = into->Apply(chunks);
         return Applied{summary, MonotonicNs() - start_ns};

@@ -42,16 +42,19 @@ HoldEventsJs::HoldEventsJs(Napi::Env env, const Listener& listener)
 
 void HoldEventsJs::Waiting(uint64_t open_epoch) {
   std::shared_ptr<Trigger> trigger;
+  bool quietly;
   {
     std::lock_guard lock(trigger_mutex_);
     if (trigger_ && MonotonicNs() >= trigger_not_before_ns_) trigger = std::move(trigger_);
+    quietly = trigger_quietly_;
   }
-  if (trigger) trigger->Fire();
+  if (trigger && trigger->Fire() && quietly) return;
   Send(new Event{Event::Kind::kWaiting, open_epoch});
 }
 
-void HoldEventsJs::FireAtWaiting(std::shared_ptr<Trigger> trigger, uint64_t not_before_ns) {
+void HoldEventsJs::FireAtWaiting(std::shared_ptr<Trigger> trigger, uint64_t not_before_ns, bool quietly) {
   std::lock_guard lock(trigger_mutex_);
+  trigger_quietly_ = quietly;
   trigger_ = std::move(trigger);
   trigger_not_before_ns_ = not_before_ns;
 }

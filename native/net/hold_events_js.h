@@ -33,8 +33,9 @@ class HoldEventsJs : public HoldEvents {
   void ReleaseFailed(uint64_t id, const char* code, std::string reason) override;
 
   // From the JavaScript thread: the next `Waiting` that comes at `not_before_ns` (CLOCK_MONOTONIC) or later also
-  // fires this, before JavaScript hears of it. Once; the last one given counts.
-  void FireAtWaiting(std::shared_ptr<Trigger> trigger, uint64_t not_before_ns);
+  // fires this, before JavaScript hears of it; `quietly`: it does not, if that began it. Once; the last one given
+  // counts.
+  void FireAtWaiting(std::shared_ptr<Trigger> trigger, uint64_t not_before_ns, bool quietly);
 
   // From the JavaScript thread: a new promise and the id that settles it.
   struct Promise {
@@ -57,6 +58,7 @@ class HoldEventsJs : public HoldEvents {
   std::mutex trigger_mutex_;
   std::shared_ptr<Trigger> trigger_;
   uint64_t trigger_not_before_ns_ = 0;
+  bool trigger_quietly_ = false;
   State* state_;  // owned by the channel, freed after its last event
   Channel channel_;
 };

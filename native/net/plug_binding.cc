@@ -115,7 +115,10 @@ class PlugHoldJs : public Napi::ObjectWrap<PlugHoldJs> {
   }
 
   void FireAtWaiting(const Napi::CallbackInfo& info) {
-    Guarded(info.Env(), [&] { events_->FireAtWaiting(TriggerFrom(info[0]), NanosecondsFrom(info[1], "notBeforeNs")); });
+    Guarded(info.Env(), [&] {
+      const bool quietly = info[2].ToBoolean();
+      events_->FireAtWaiting(TriggerFrom(info[0]), NanosecondsFrom(info[1], "notBeforeNs"), quietly);
+    });
   }
 
   Napi::Value Stats(const Napi::CallbackInfo& info) {

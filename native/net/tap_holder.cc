@@ -140,6 +140,15 @@ void TapHolder::OnEpochClosed(uint64_t closed_epoch) {
   waiting_told_ = false;
 }
 
+void TapHolder::OnEpochCommitted(uint64_t epoch) {
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_ || epoch >= open_epoch_) return;
+    releasable_end_ = std::max(releasable_end_, epoch + 1);
+  }
+  Wake();
+}
+
 void TapHolder::Release(uint64_t epoch, uint64_t id) {
   {
     std::lock_guard lock(mutex_);
@@ -152,7 +161,7 @@ void TapHolder::Release(uint64_t epoch, uint64_t id) {
     releasable_end_ = std::max(releasable_end_, epoch + 1);
     overflow_told_ = false;
     filling_told_ = false;
-    pending_.push_back({epoch, id, 0});
+    pending_.push_back({epoch, id, std::exchange(released_untold_, 0)});
   }
   Wake();
 }
@@ -361,7 +370,11 @@ void TapHolder::AccountLocked(const Frame& frame, bool written, int error) {
     const auto waiting = std::find_if(pending_.begin(), pending_.end(), [&frame](const auto& release) {
       return release.epoch >= frame.epoch;
     });
-    if (waiting != pending_.end()) waiting->frames += 1;
+    if (waiting != pending_.end()) {
+      waiting->frames += 1;
+    } else if (frame.epoch < releasable_end_) {
+      released_untold_ += 1;
+    }
     return;
   }
   totals_.write_errors += 1;

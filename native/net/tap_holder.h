@@ -43,6 +43,7 @@ class TapHolder : public BoundaryListener {
   ~TapHolder() override;
 
   void OnEpochClosed(uint64_t closed_epoch) override;
+  void OnEpochCommitted(uint64_t epoch) override;
   // Answers through HoldEvents::Released(id). Throws CodedError HOLD_EPOCH_OPEN, HOLD_CLOSED.
   void Release(uint64_t epoch, uint64_t id);
   size_t DropAll();
@@ -115,6 +116,8 @@ class TapHolder : public BoundaryListener {
   FrameArena arena_;
   AddressTable addresses_;
   std::deque<PendingRelease> pending_;
+  // Frames that left by a commit that nobody waited for here (OnEpochCommitted): counted to the next release.
+  uint64_t released_untold_ = 0;
   HoldStats totals_;
   uint64_t open_epoch_;
   uint64_t releasable_end_;

@@ -30,6 +30,7 @@ export const LOG_EVENTS = {
   devicesChanged: 'devices-changed',
   mirrorTrouble: 'mirror-trouble',
   ownMonitor: 'own-monitor',
+  lane: 'lane',
   disksFound: 'disks-found',
   certificates: 'certificates-unusable',
   certificateExpires: 'certificate-expires',

@@ -145,6 +145,8 @@ export interface DomainStatus {
   pauseMode?: 'gate' | 'stopped';
   /** Whose monitor the command of a pause goes through. */
   pauseThrough?: 'libvirt' | 'own-monitor';
+  /** Small epochs go to the backup by the lane. */
+  lane?: boolean;
   sync?: SyncProgress & { bytesPerSecond: number; pauseMsMax?: number };
   epochs?: EpochSummary;
   disks?: DiskStatus[];

@@ -29,6 +29,7 @@ const status: DomainStatus = {
   consistency: 'strong',
   pauseMode: 'gate',
   pauseThrough: 'libvirt',
+  lane: true,
 };
 
 const report: FullReport = {

@@ -6,7 +6,13 @@ import type {
   PauseSource,
   ReadyPause,
 } from '../hypervisor/pause-source.js';
-import type { NativeAhead, NativeBoundary, NativeCapture, NativeGuestMemory } from '../native.js';
+import type {
+  NativeAhead,
+  NativeBoundary,
+  NativeCapture,
+  NativeGuestMemory,
+  NativeOutlet,
+} from '../native.js';
 import { DEVICE_STATE_BYTES_MAX } from '../wire/limits.js';
 import { PAUSE_DRAIN_TIMEOUT_MS, PAUSE_OPEN_TIMEOUT_MS } from './limits.js';
 
@@ -16,6 +22,8 @@ export interface CaptureRequest {
   boundaries: readonly NativeBoundary[];
   /** Gets the first chunk while the guest still stands, if the pause goes through a gate and staging is large enough. */
   ahead?: NativeAhead | undefined;
+  /** Takes an epoch that is a single chunk. */
+  outlet?: { lane: NativeOutlet; addresses: string } | undefined;
   /** Called, guest paused, each time staging is full; must have encoded everything when it resolves. */
   onStagingFull: () => Promise<void>;
 }
@@ -55,7 +63,7 @@ export class EpochCapture {
   }
 
   async #capture({ gateFd, begin }: PauseHow): Promise<NativeCapture> {
-    const { epoch, copy, boundaries, ahead, onStagingFull } = this.request;
+    const { epoch, copy, boundaries, ahead, outlet, onStagingFull } = this.request;
     const first =
       gateFd === undefined
         ? await this.memory.captureStopped({ epoch, copy, boundaries })
@@ -69,6 +77,7 @@ export class EpochCapture {
             deviceStateBytesMax: DEVICE_STATE_BYTES_MAX,
             ...(begin === undefined ? {} : { begin }),
             ...(ahead === undefined ? {} : { ahead }),
+            ...(outlet === undefined ? {} : { outlet }),
           });
     const parts = [first];
     while (parts.at(-1)?.status === 'partial') {

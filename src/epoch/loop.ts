@@ -9,20 +9,28 @@ import { monotonicMs } from '../clock.js';
 import { type Deferred, deferred } from '../deferred.js';
 import { messageOf } from '../errors.js';
 import type { PauseSource } from '../hypervisor/pause-source.js';
-import type { NativeBoundary, NativeGuestMemory, NativeHasher, NativeTrigger } from '../native.js';
+import type {
+  NativeBoundary,
+  NativeCapture,
+  NativeGuestMemory,
+  NativeHasher,
+  NativeTrigger,
+} from '../native.js';
 import { type CommittedEpoch, committedEpoch } from '../netbuffer/output-hold.js';
 import type { FrameChannel } from '../wire/channel.js';
 import type { EpochLog, Message } from '../wire/messages.js';
 import { Anticipation } from './anticipation.js';
-import { EpochCapture, type PausedCapture } from './capture.js';
+import { type CaptureRequest, EpochCapture, type PausedCapture } from './capture.js';
 import type { Commits } from './commits.js';
+import type { EpochLane } from './epoch-lane.js';
+import { recordOf } from './epoch-record.js';
 import { epochError } from './errors.js';
 import { type Fault, spoilState } from './faults.js';
 import { PAUSE_FAILURES_MAX, SHIP_SILENCE_MS_MAX } from './limits.js';
 import { Pacer } from './pacer.js';
 import type { EpochPolicy } from './policy.js';
 import type { EpochRecord, EpochRecords } from './records.js';
-import { nothingShipped, type Shipped, type Shipper } from './shipper.js';
+import { addSent, nothingShipped, type Shipped, type Shipper } from './shipper.js';
 
 export interface EpochLoopDependencies {
   memory: NativeGuestMemory;
@@ -30,6 +38,8 @@ export interface EpochLoopDependencies {
   shipper: Shipper;
   channel: FrameChannel;
   commits: Commits;
+  /** A faster way for small epochs. */
+  lane?: EpochLane | undefined;
   records: EpochRecords;
   newHasher: () => NativeHasher;
   /** Throws unless the device state is whole. */
@@ -42,8 +52,11 @@ export interface EpochLoopDependencies {
   disks: EpochDisks;
   /** Part of the time outside of pauses in which the guest worked, 0 to 1; told how long it was paused in all. */
   guestLoad: (pausedMs: number) => number;
-  /** The next output that waits at `notBeforeMs` (CLOCK_MONOTONIC) or later fires `trigger`. */
-  fireAtWaiting: (trigger: NativeTrigger, notBeforeMs: number) => void;
+  /**
+   * The next output that waits at `notBeforeMs` (CLOCK_MONOTONIC) or later fires `trigger`; `quietly`: and is told
+   * of here only if that did not begin it.
+   */
+  fireAtWaiting: (trigger: NativeTrigger, notBeforeMs: number, quietly: boolean) => void;
   /** The next question to the guest does, in the same way. Absent where output does not wait. */
   fireAtInbound?: (trigger: NativeTrigger, notBeforeMs: number) => void;
   /** Releases the output of a committed epoch; resolves with the number of packets. */
@@ -84,6 +97,18 @@ interface NextEpoch {
   totals: Shipped;
   hasher: NativeHasher;
   capture: EpochCapture;
+  /** Its commit; waited for from the beginning, as it may come before JavaScript hears of the pause's end. */
+  committed: Promise<void>;
+  /** Needs nothing of JavaScript before its pause is over: it need not even hear that it has begun. */
+  bySelf: boolean;
+}
+
+/** CLOCK_MONOTONIC ms of an epoch's way, and how long encoding held it up. */
+interface Way {
+  resumed: number;
+  shipped: number;
+  sent: number;
+  committed: number;
 }
 
 export class EpochLoop {
@@ -204,32 +229,30 @@ export class EpochLoop {
     const { memory, records, release, onEpoch } = this.dependencies;
     const next = this.#nextEpoch();
     this.#next = undefined;
-    const { epoch, totals, hasher } = next;
+    const { epoch, totals } = next;
     const begunAtMs = this.#begunAtMs();
-    const waitedMs = this.#pacer.pauseBegins(epoch, begunAtMs);
+    const agoMs = monotonicMs() - begunAtMs;
+    const waitedMs = this.#pacer.pauseBegins(epoch, performance.now() - agoMs);
     const paused = await this.#pause(next);
     if (paused === undefined) {
       this.#pacer.pauseFailed();
       return undefined;
     }
     if (this.options.faults.has('release-early')) await release(committedEpoch(epoch));
-    const resumedAtMs = performance.now();
-    const { shippedAtMs, committed } = await this.#ship(epoch, totals, hasher, paused);
-    const sentAtMs = performance.now();
-    if (this.options.faults.has('release-when-shipped')) await release(committedEpoch(epoch));
-    await committed;
+    const way = await (paused.capture.sent === undefined
+      ? this.#byChannel(next, paused)
+      : this.#byLane(next, paused.capture));
     this.#committedState = paused.deviceState;
-    const committedAtMs = performance.now();
     const releasedPackets = await release(committedEpoch(epoch));
-    const releasedAtMs = performance.now();
+    const releasedAtMs = monotonicMs();
     const record = recordOf(paused, totals, releasedPackets, {
       waited: waitedMs,
       total: releasedAtMs - begunAtMs,
       encode: totals.encodeMs,
-      ship: shippedAtMs - resumedAtMs - totals.encodeMs,
-      prove: sentAtMs - shippedAtMs,
-      commit: committedAtMs - sentAtMs,
-      release: releasedAtMs - committedAtMs,
+      ship: way.shipped - way.resumed - totals.encodeMs,
+      prove: way.sent - way.shipped,
+      commit: way.committed - way.sent,
+      release: releasedAtMs - way.committed,
     });
     this.#pacer.epochDone(record, memory.pageBytes);
     if (this.#anticipated) this.#anticipation.learn(releasedPackets > 0);
@@ -241,36 +264,79 @@ export class EpochLoop {
     return record;
   }
 
+  /** Sends it; resolves when it is committed. */
+  async #byChannel(next: NextEpoch, paused: PausedCapture): Promise<Way> {
+    const { epoch, committed } = next;
+    const { release, lane } = this.dependencies;
+    const resumedAtMs = monotonicMs();
+    const shippedAtMs = await this.#ship(next, paused);
+    const sentAtMs = monotonicMs();
+    if (this.options.faults.has('release-when-shipped')) await release(committedEpoch(epoch));
+    await committed;
+    lane?.setBase(paused.deviceState);
+    const committedAtMs = monotonicMs();
+    return { resumed: resumedAtMs, shipped: shippedAtMs, sent: sentAtMs, committed: committedAtMs };
+  }
+
+  /** It has gone out with the capture; resolves when it is committed. */
+  async #byLane({ totals, committed }: NextEpoch, capture: NativeCapture): Promise<Way> {
+    const { sent, pausedAtNs, pauseUs } = capture;
+    if (sent === undefined) throw new TypeError('a capture that was not sent');
+    addSent(totals, sent);
+    this.#limitSilence();
+    await committed;
+    const sentAtMs = Number(sent.atNs) / 1e6;
+    const resumedAtMs = Math.min(sentAtMs, Number(pausedAtNs) / 1e6 + pauseUs / 1000);
+    const committedAtMs = this.dependencies.lane?.committedAtMs ?? monotonicMs();
+    return { resumed: resumedAtMs, shipped: sentAtMs, sent: sentAtMs, committed: committedAtMs };
+  }
+
   #nextEpoch(): NextEpoch {
     if (this.#next !== undefined) return this.#next;
-    const { memory, pause, shipper, newHasher } = this.dependencies;
+    const { memory, pause, shipper, newHasher, commits } = this.dependencies;
     this.#epoch += 1;
     const epoch = this.#epoch;
     const totals = nothingShipped();
     const hasher = newHasher();
+    const committed = commits.wait(epoch);
+    // Met when the epoch is on its way; of a pause that fails nobody asks.
+    committed.catch(() => undefined);
+    const outlet = this.#outlet();
     const capture = new EpochCapture(memory, pause, {
       epoch,
       copy: 'staged',
       boundaries: this.#boundaries,
       ahead: this.#drops(epoch) ? undefined : shipper.ahead('chunk', epoch, totals, { hasher }),
+      outlet,
       onStagingFull: () => {
         this.#limitSilence();
         return shipper.ship('chunk', epoch, totals, { hasher });
       },
     });
-    this.#next = { epoch, totals, hasher, capture };
+    const bySelf = outlet !== undefined;
+    this.#next = { epoch, totals, hasher, capture, committed, bySelf };
     return this.#next;
+  }
+
+  /** Faults are planted on the other way. */
+  #outlet(): CaptureRequest['outlet'] {
+    const outlet = this.options.faults.size === 0 ? this.dependencies.lane?.outlet : undefined;
+    if (outlet === undefined) return undefined;
+    return { lane: outlet, addresses: JSON.stringify(this.dependencies.addresses()) };
   }
 
   /** Output that waits shall begin the next pause by itself: JavaScript hears of it half a millisecond later. */
   #prepareNext(): void {
     const inMs = this.#stopped ? undefined : this.#pacer.mayPauseInMs();
-    const prepared = inMs === undefined ? undefined : this.#nextEpoch().capture.prepare();
-    if (inMs === undefined || prepared === undefined) return;
-    const { trigger, isShort } = prepared;
+    if (inMs === undefined) return;
+    const { epoch, capture, bySelf } = this.#nextEpoch();
+    const prepared = capture.prepare();
+    if (prepared === undefined) return;
+    const { trigger, isShort, over } = prepared;
     const { fireAtWaiting, fireAtInbound } = this.dependencies;
     const notBeforeMs = monotonicMs() + inMs;
-    fireAtWaiting(trigger, notBeforeMs);
+    fireAtWaiting(trigger, notBeforeMs, bySelf);
+    if (bySelf) void over.then(() => this.#wentBySelf(epoch));
     if (!isShort && this.#anticipation.isWorthwhile()) fireAtInbound?.(trigger, notBeforeMs);
   }
 
@@ -279,11 +345,16 @@ export class EpochLoop {
     if (this.dependencies.pause.begunAtMs?.() !== undefined) this.#pacer.ask();
   }
 
-  /** performance.now() when the pause that comes now was begun: by itself, or here. */
+  /** The pause of `epoch` is over, and output began it, unless it is known already. */
+  #wentBySelf(epoch: number): void {
+    if (this.#next?.epoch !== epoch || this.dependencies.pause.begunAtMs?.() === undefined) return;
+    if (!this.#anticipated) this.#pacer.outputWaits(epoch);
+    this.#pacer.ask();
+  }
+
+  /** When the pause that comes now was begun (CLOCK_MONOTONIC): by itself, or here. */
   #begunAtMs(): number {
-    const nowMs = performance.now();
-    const begunAtMs = this.dependencies.pause.begunAtMs?.();
-    return begunAtMs === undefined ? nowMs : nowMs - (monotonicMs() - begunAtMs);
+    return this.dependencies.pause.begunAtMs?.() ?? monotonicMs();
   }
 
   /**
@@ -351,14 +422,12 @@ export class EpochLoop {
     return logs;
   }
 
-  /** Resolves when the checkpoint is on its way: with the moment at which its pages were, and with its commit. */
+  /** Resolves when the checkpoint is on its way: with the moment at which its pages were. */
   async #ship(
-    epoch: number,
-    totals: Shipped,
-    hasher: NativeHasher,
+    { epoch, totals, hasher }: NextEpoch,
     { deviceState }: PausedCapture,
-  ): Promise<{ shippedAtMs: number; committed: Promise<void> }> {
-    const { shipper, channel, commits } = this.dependencies;
+  ): Promise<number> {
+    const { shipper, channel } = this.dependencies;
     const { term } = this.options;
     this.#limitSilence();
     const proof = this.#proveDisks(epoch);
@@ -372,11 +441,8 @@ export class EpochLoop {
     totals.bytes += bytes.length;
     const state = channel.send({ type, epoch, term }, bytes);
     state.catch(() => undefined);
-    const shippedAtMs = performance.now();
+    const shippedAtMs = monotonicMs();
     const logs = await proof;
-    // Before its last frame leaves: the answer may be faster than the return of the call that sends it.
-    const committed = commits.wait(epoch);
-    committed.catch(() => undefined);
     await Promise.all([
       state,
       channel.sendMessage(
@@ -391,7 +457,7 @@ export class EpochLoop {
         { epoch, term },
       ),
     ]);
-    return { shippedAtMs, committed };
+    return shippedAtMs;
   }
 
   #stateToSend(state: Buffer): { type: 'deviceState' | 'deviceStateDelta'; bytes: Buffer } {
@@ -401,48 +467,4 @@ export class EpochLoop {
       ? { type: 'deviceState', bytes: state }
       : { type: 'deviceStateDelta', bytes: delta };
   }
-}
-
-interface LaterMs {
-  waited: number | undefined;
-  total: number;
-  encode: number;
-  ship: number;
-  prove: number;
-  commit: number;
-  release: number;
-}
-
-function recordOf(
-  { capture, shippedPaused }: PausedCapture,
-  totals: Shipped,
-  releasedPackets: number,
-  laterMs: LaterMs,
-): EpochRecord {
-  return {
-    epoch: capture.epoch,
-    pausedAtMs: Number(capture.pausedAtNs) / 1e6,
-    pauseUs: capture.pauseUs,
-    waitedUs: laterMs.waited === undefined ? undefined : laterMs.waited * 1000,
-    totalUs: laterMs.total * 1000,
-    phasesUs: {
-      gate: capture.gateUs,
-      boundary: capture.boundaryUs,
-      scan: capture.scanUs,
-      copy: capture.copyUs,
-      deviceState: capture.drainUs,
-      encode: laterMs.encode * 1000,
-      ship: laterMs.ship * 1000,
-      prove: laterMs.prove * 1000,
-      commit: laterMs.commit * 1000,
-      release: laterMs.release * 1000,
-    },
-    dirtyPages: capture.dirtyPages,
-    dataPages: totals.dataPages,
-    zeroPages: totals.zeroPages,
-    unchangedPages: totals.unchangedPages,
-    shippedBytes: totals.bytes,
-    releasedPackets,
-    shippedPaused,
-  };
 }

@@ -5,9 +5,9 @@
  * it is committed and applied in order. What is incomplete can be thrown away at any time.
  */
 import { messageOf } from '../errors.js';
-import type { NativeHasher, NativeReplica } from '../native.js';
+import type { NativeBackupLane, NativeHasher, NativeReplica } from '../native.js';
 import { wireError } from '../wire/errors.js';
-import type { Message } from '../wire/messages.js';
+import { decodeAddresses, type Message } from '../wire/messages.js';
 import { epochError } from './errors.js';
 import { SYNC_APPLY_BYTES_MAX } from './limits.js';
 
@@ -26,7 +26,7 @@ interface Incomplete {
 }
 
 export interface ReplicaDependencies {
-  replica: NativeReplica;
+  replica: Pick<NativeReplica, 'apply' | 'validate'>;
   newHasher: () => NativeHasher;
   applyStateDelta: (base: Buffer, delta: Buffer) => Buffer;
   /** Throws unless the device state is whole: what the standby would choke on must never be committed. */
@@ -43,6 +43,7 @@ export class ReplicaReceiver {
   #applying: Promise<void> = Promise.resolve();
   #applyFailure: Error | undefined;
   #syncBytesWaiting = 0;
+  #lane: NativeBackupLane | undefined;
   syncBytes = 0;
   appliedEpoch = 0;
 
@@ -52,13 +53,35 @@ export class ReplicaReceiver {
     private readonly dependencies: ReplicaDependencies,
   ) {}
 
+  /** The last checkpoint that was committed, by the lane or here. @throws WIRE_BAD_MESSAGE */
   get committed(): CommittedCheckpoint | undefined {
+    const byLane = this.#lane?.committedAfter(this.#committed?.epoch ?? 0);
+    if (byLane !== undefined) {
+      const { epoch, deviceState, addresses } = byLane;
+      this.#committed = { epoch, deviceState, addresses: decodeAddresses(addresses) };
+    }
     return this.#committed;
+  }
+
+  /** Small epochs come by it from now on. */
+  useLane(lane: NativeBackupLane): void {
+    this.#lane = lane;
+  }
+
+  /** The lane has committed and applied that epoch. */
+  laneApplied(epoch: number): void {
+    this.appliedEpoch = epoch;
+  }
+
+  /** The lane could not apply what it had committed. */
+  laneApplyFailed(why: string): void {
+    this.#applyFailure ??= epochError('EPOCH_APPLY_FAILED', why);
+    this.dependencies.onApplyFailed(this.#applyFailure);
   }
 
   /** Sync writes straight into the replica: nothing can be promoted before the first commit. */
   onSyncChunk(chunk: Buffer): void | Promise<void> {
-    if (this.#committed !== undefined) {
+    if (this.committed !== undefined) {
       throw wireError('WIRE_UNEXPECTED', 'sync after the first commit');
     }
     this.#validate(0, chunk);
@@ -100,7 +123,7 @@ export class ReplicaReceiver {
 
   /** The device state as its difference to that of the committed checkpoint. */
   onDeviceStateDelta(epoch: number, delta: Buffer): void {
-    const base = this.#committed?.deviceState;
+    const base = this.committed?.deviceState;
     if (base === undefined)
       throw epochError('EPOCH_NO_DEVICE_STATE', 'a difference to nothing', { epoch });
     let deviceState: Buffer;
@@ -127,10 +150,17 @@ export class ReplicaReceiver {
       );
     }
     this.#incomplete = undefined;
-    this.#committed = { epoch, deviceState, addresses: message.addresses };
+    const { addresses } = message;
+    this.#committed = { epoch, deviceState, addresses };
+    this.#lane?.setCommitted({ epoch, deviceState, addresses: JSON.stringify(addresses) });
+    // Now, so that it has its turn before whatever the lane commits next.
+    const isTrusted = this.#applyFailure === undefined;
+    const applying =
+      isTrusted && chunks.length > 0 ? this.dependencies.replica.apply(chunks) : undefined;
+    applying?.catch(() => undefined);
     this.#enqueue(
       chunks,
-      async () => chunks.length > 0 && this.dependencies.replica.apply(chunks),
+      async () => applying,
       () => {
         this.appliedEpoch = epoch;
       },
@@ -153,7 +183,7 @@ export class ReplicaReceiver {
   }
 
   #incompleteOf(epoch: number): Incomplete {
-    const committed = this.#committed?.epoch ?? 0;
+    const committed = this.committed?.epoch ?? 0;
     const staged = this.#incomplete?.epoch;
     // Numbers may be skipped (a pause that failed uses one up) but never come back.
     if (epoch <= committed || (staged !== undefined && epoch < staged)) {

@@ -33,6 +33,15 @@ export function nothingShipped(): Shipped {
   return { chunks: 0, bytes: 0, dataPages: 0, zeroPages: 0, unchangedPages: 0, encodeMs: 0 };
 }
 
+/** Adds what was encoded; its bytes are a chunk, if there are any. */
+export function addSent(totals: Shipped, encoded: NativeEncoded): void {
+  totals.dataPages += encoded.dataPages;
+  totals.zeroPages += encoded.zeroPages;
+  totals.unchangedPages += encoded.unchangedPages;
+  totals.chunks += encoded.bytes > 0 ? 1 : 0;
+  totals.bytes += encoded.bytes;
+}
+
 type ShippedType = 'syncChunk' | 'chunk';
 
 interface Chunk {
@@ -112,14 +121,10 @@ export class Shipper {
     totals: Shipped,
     { hasher, onChunk }: ShipOptions,
   ): void {
-    totals.dataPages += encoded.dataPages;
-    totals.zeroPages += encoded.zeroPages;
-    totals.unchangedPages += encoded.unchangedPages;
+    addSent(totals, dropped ? { ...encoded, bytes: 0 } : encoded);
     if (encoded.bytes === 0 || dropped) return;
     const bytes = frame.buffer.subarray(0, FRAME_HEADER_BYTES + encoded.bytes);
     hasher?.update(bytes.subarray(FRAME_HEADER_BYTES));
-    totals.chunks += 1;
-    totals.bytes += encoded.bytes;
     frame.sent = this.channel.sendInPlace({ ...header, term: this.term }, bytes);
     // A failed send is met at the next use of the frame or as the channel's end; never lost.
     frame.sent.catch(() => undefined);

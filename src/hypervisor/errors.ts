@@ -98,3 +98,8 @@ export const hypervisorErrors = {
 } as const;
 
 export const hypervisorError = errorsOf(hypervisorErrors);
+
+export const badDeviceState = (why: string) =>
+  hypervisorError('HYP_DEVICE_STATE_BAD', `bad device state: ${why}`, {
+    operation: 'load device state',
+  });

@@ -12,6 +12,7 @@ const STATE_INSIDE_GATE = 'save-vm';
 
 interface PreparedCapture extends PreparedPause {
   captured: Promise<NativeCapture>;
+  over: Promise<void>;
 }
 
 export class GatePause implements PauseSource {
@@ -68,9 +69,12 @@ export class GatePause implements PauseSource {
     this.#gate ??= new PauseGate(this.#domain, this.#options);
     const pause = this.#gate.prepare();
     const captured = capture({ gateFd: this.#gate.readFd, begin: pause.trigger });
-    // Met by whoever goes through with the pause, or forgoes it.
-    captured.catch(() => undefined);
-    const prepared = { ...pause, captured };
+    // How is met by whoever goes through with the pause, or forgoes it.
+    const over = captured.then(
+      () => undefined,
+      () => undefined,
+    );
+    const prepared = { ...pause, captured, over };
     this.#prepared = prepared;
     prepared.saved.catch(() => this.#wayIsLost(prepared));
     return prepared;

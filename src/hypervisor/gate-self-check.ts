@@ -5,11 +5,11 @@
  * dirties no guest page. So: stop, scan, save, scan again; the second scan must find nothing.
  */
 import type { NativeCapture, NativeGuestMemory } from '../native.js';
-import { checkDeviceState } from './device-state.js';
 import type { ProtectedDomain } from './domain.js';
 import { SCRATCH_BYTES, SETTLE_ROUNDS } from './limits.js';
 import { letRun, runState } from './run-state.js';
 import { StoppedPause } from './stopped-pause.js';
+import { checkDeviceState } from './whole-state.js';
 
 export interface GateSelfCheck {
   /** Guest pages written by saving device state. */

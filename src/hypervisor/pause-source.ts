@@ -35,6 +35,8 @@ export interface ReadyPause {
   trigger: NativeTrigger;
   /** Stops the guest before it could have answered what it was just asked. */
   isShort: boolean;
+  /** The capture has ended, well or not, whoever began it. */
+  over: Promise<void>;
 }
 
 export interface PauseSource {

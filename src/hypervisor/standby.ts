@@ -8,7 +8,7 @@
 import { access } from 'node:fs/promises';
 import { UnderstudyError } from '../errors.js';
 import type { DomainDescription } from './description.js';
-import { checkDeviceState, incomingStream } from './device-state.js';
+import { incomingStream } from './device-state.js';
 import type { ProtectedDomain } from './domain.js';
 import { readDomainXml } from './domain-xml.js';
 import { hypervisorError } from './errors.js';
@@ -18,6 +18,7 @@ import { onReplicas, type ReplicaDisk } from './replica-disks.js';
 import { runState, WAITING } from './run-state.js';
 import { type StandbyRam, standbyMemory } from './standby-memory.js';
 import { type StandbyXml, standbyXml } from './standby-xml.js';
+import { checkDeviceState } from './whole-state.js';
 
 /** Takes the primary's `describeDomain` as it is. */
 export interface StandbyOptions extends DomainDescription, StandbyXml {

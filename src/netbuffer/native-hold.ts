@@ -105,8 +105,8 @@ export abstract class HeldOutput implements OutputHold {
     this.call('pass', () => this.native.setPassing(passing));
   }
 
-  fireAtWaiting(trigger: NativeTrigger, notBeforeMs: number): void {
-    this.call('fire', () => this.native.fireAtWaiting(trigger, notBeforeNs(notBeforeMs)));
+  fireAtWaiting(trigger: NativeTrigger, notBeforeMs: number, quietly = false): void {
+    this.call('fire', () => this.native.fireAtWaiting(trigger, notBeforeNs(notBeforeMs), quietly));
   }
 
   stats(): HoldStats {

@@ -84,9 +84,9 @@ export interface OutputHold {
   passUntil(deadlineMs: number): void;
   /**
    * The next `onWaiting` that comes at `notBeforeMs` (CLOCK_MONOTONIC) or later also fires `trigger`, before it is
-   * called. Once; the last one given counts.
+   * called; `quietly`: it is not called, if that began it. Once; the last one given counts.
    */
-  fireAtWaiting(trigger: NativeTrigger, notBeforeMs: number): void;
+  fireAtWaiting(trigger: NativeTrigger, notBeforeMs: number, quietly?: boolean): void;
   stats(): HoldStats;
   /** At most 32; the least recently used are forgotten. */
   addresses(): LearnedAddress[];

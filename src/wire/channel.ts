@@ -26,6 +26,8 @@ export interface ChannelReceiver {
 
 export class FrameChannel {
   readonly peer: string;
+  /** Where the connection ends on this host. */
+  readonly localHost: string;
   #receiver: ChannelReceiver | undefined;
   #queue: Frame[] = [];
   #busy = false;
@@ -47,6 +49,7 @@ export class FrameChannel {
     private readonly reads?: SwitchedReads,
   ) {
     this.peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    this.localHost = socket.localAddress ?? '';
     // Checkpoints and acknowledgements must not wait for Nagle.
     socket.setNoDelay(true);
     this.#socket = this.#watch(socket);

@@ -45,3 +45,6 @@ export const HEARTBEAT_PATHS_MAX = 8;
 
 /** A pause that fails uses up an epoch; after a few in a row the attempt ends. */
 export const EPOCHS_PER_CHECKPOINT_MAX = 16;
+
+/** Both keys of a lane (native/lane/sealed_link.h). */
+export const LANE_SECRET_BYTES = 64;

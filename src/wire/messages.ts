@@ -6,12 +6,13 @@ import {
   DISKS_MAX,
   EPOCHS_PER_CHECKPOINT_MAX,
   HEARTBEAT_PATHS_MAX,
+  LANE_SECRET_BYTES,
   TOKEN_BYTES,
 } from './limits.js';
 
 /**
  * Protocol versions this build speaks, newest first, with what each brought.
- * 6: a page may come as its difference.
+ * 6: a page may come as its difference; a backup may offer a lane.
  * 5: TLS 1.3 with certificates of both hosts, and a token for each session; a host of version 4 would talk to
  *    anyone, so it is not spoken any more. A primary says with `prepare` how the domain is protected and where it is
  *    reached itself, so that after a takeover the other host protects it likewise; agents ask each other whether a
@@ -108,6 +109,11 @@ const refusal = z.object({
   remedy: z.string().max(10_000),
 });
 
+/** Addresses the guest was seen to use, for the announcement at promotion. */
+const seenAddresses = z
+  .array(z.object({ mac: z.string().max(17), address: z.string().max(45) }))
+  .max(64);
+
 export const messageSchemas = {
   /** What every HELLO says first: what the connection is for. */
   purpose: z.object({
@@ -168,6 +174,16 @@ export const messageSchemas = {
     record: diskRecordSchema,
     /** Made for this protection: reads as zeroes throughout. */
     fresh: z.array(z.boolean()).max(DISKS_MAX),
+    /** A way for small epochs beside this connection (docs/protocol.md, "The lane"); the primary may do without. */
+    lane: z
+      .object({
+        port,
+        secret: z
+          .string()
+          .length(2 * LANE_SECRET_BYTES)
+          .regex(/^[0-9a-f]+$/),
+      })
+      .optional(),
   }),
   /** To a backup session: digests of these disks' blocks, please. */
   compareDisks: z.object({
@@ -231,8 +247,7 @@ export const messageSchemas = {
         }),
       )
       .max(EPOCHS_PER_CHECKPOINT_MAX),
-    /** Addresses the guest was seen to use, for the announcement at promotion. */
-    addresses: z.array(z.object({ mac: z.string().max(17), address: z.string().max(45) })).max(64),
+    addresses: seenAddresses,
   }),
   /** `planned`: the guest stands still, and goes on here if the backup refuses. */
   yield: z.object({ reason: z.string().max(1_000), planned: z.boolean().optional() }),
@@ -255,13 +270,22 @@ export function encodeMessage<N extends MessageName>(_name: N, message: Message<
 
 /** Parses and checks one message; `WIRE_BAD_MESSAGE` names the first field that is wrong. */
 export function decodeMessage<N extends MessageName>(name: N, payload: Buffer): Message<N> {
+  return decode(messageSchemas[name], name, payload.toString('utf8')) as Message<N>;
+}
+
+/** What a lane carries of a checkpoint. @throws WIRE_BAD_MESSAGE */
+export function decodeAddresses(json: string): Message<'checkpoint'>['addresses'] {
+  return decode(seenAddresses, 'addresses', json) as Message<'checkpoint'>['addresses'];
+}
+
+function decode(schema: z.ZodType, name: string, json: string): unknown {
   let value: unknown;
   try {
-    value = JSON.parse(payload.toString('utf8'));
+    value = JSON.parse(json);
   } catch (cause) {
     throw wireError('WIRE_BAD_MESSAGE', `${name} is not JSON`, { cause });
   }
-  const checked = messageSchemas[name].safeParse(value);
+  const checked = schema.safeParse(value);
   if (!checked.success) {
     const issue = checked.error.issues[0];
     throw wireError(
@@ -269,7 +293,7 @@ export function decodeMessage<N extends MessageName>(name: N, payload: Buffer): 
       `${name}.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'wrong shape'}`,
     );
   }
-  return checked.data as Message<N>;
+  return checked.data;
 }
 
 /** The newest version both sides speak, or undefined. */

@@ -2,21 +2,23 @@
  * What the backup holds for one connected primary: the standby, the replica being kept current and the
  * heartbeats. It outlives the connection: the committed checkpoint is what a takeover needs.
  */
+import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { monotonicMs } from '../../clock.js';
 import type { DiskRecords } from '../../diskmirror/disk-record.js';
 import { diskError } from '../../diskmirror/errors.js';
 import { SHIP_CHUNK_BYTES } from '../../epoch/limits.js';
 import { ReplicaReceiver } from '../../epoch/replica.js';
+import { messageOf } from '../../errors.js';
 import { HeartbeatPaths } from '../../failover/heartbeat-paths.js';
 import type { Hypervisor } from '../../hypervisor/connection.js';
-import { checkDeviceState } from '../../hypervisor/device-state.js';
-import { native } from '../../native.js';
+import { checkDeviceState } from '../../hypervisor/whole-state.js';
+import { type NativeBackupLane, native } from '../../native.js';
 import { BufferPool } from '../../wire/buffer-pool.js';
 import type { FrameChannel } from '../../wire/channel.js';
 import { wireError } from '../../wire/errors.js';
 import type { Frame } from '../../wire/frames.js';
-import { DEVICE_STATE_BYTES_MAX, RECORDED_BYTES } from '../../wire/limits.js';
+import { DEVICE_STATE_BYTES_MAX, LANE_SECRET_BYTES, RECORDED_BYTES } from '../../wire/limits.js';
 import {
   type Consistency,
   commonVersion,
@@ -25,7 +27,7 @@ import {
 } from '../../wire/messages.js';
 import { hostOfPeer } from '../../wire/peer-host.js';
 import { CHUNK_BUFFERS_KEPT, PATIENCE } from '../limits.js';
-import type { Log } from '../log.js';
+import { LOG_EVENTS, type Log } from '../log.js';
 import { notePath } from '../session/heartbeat-notes.js';
 import { refuse } from '../session/refusal.js';
 import type { DiskStatus, Reason, ReplicaSummary } from '../status.js';
@@ -66,7 +68,11 @@ const STAGING_PER_RAM = 1.02;
 export class BackupPeer {
   readonly heartbeats: HeartbeatPaths;
   readonly #receiver: ReplicaReceiver;
+  readonly #lane: NativeBackupLane | undefined;
+  /** Offered to the primary with the WELCOME. */
+  readonly #laneSecret = randomBytes(LANE_SECRET_BYTES);
   #promoting = false;
+  #firstCommitTold = false;
 
   private constructor(
     private readonly channel: FrameChannel,
@@ -86,6 +92,8 @@ export class BackupPeer {
       recycle: (chunk) => pool.recycle(chunk),
       onApplyFailed: (error) => listener.onStandbyDied(error.message),
     });
+    // What a checkpoint must say of disks is for JavaScript to verify.
+    this.#lane = disks === undefined ? this.#openLane() : undefined;
     const term = () => listener.term;
     const paths = Array.from({ length: heartbeatPaths }, () => undefined);
     const options = { role: 'backup' as const, policy: heartbeat, paths, term };
@@ -113,7 +121,7 @@ export class BackupPeer {
     const peer = new BackupPeer(channel, standby, disks, pool, hello, listener);
     const { record, fresh } = disks?.answer ?? { record: { state: 'none' as const }, fresh: [] };
     try {
-      const welcome = { version, record, fresh: [...fresh] };
+      const welcome = { version, record, fresh: [...fresh], ...peer.#laneOffer };
       await channel.sendMessage('welcome', 'welcomeReplica', welcome, { term: listener.term });
     } catch (error) {
       await peer.destroy();
@@ -150,7 +158,7 @@ export class BackupPeer {
    * resumes, under `term`. What still arrives from the primary is ignored from the first moment.
    */
   async promote(term: number): Promise<PromotionOutcome> {
-    this.#promoting = true;
+    this.#hearNoMore();
     const lastHeardAtMs = this.heartbeats.lastHeardAtMs;
     const startedAtMs = monotonicMs();
     const discardedBytes = this.#receiver.discardIncomplete();
@@ -184,7 +192,7 @@ export class BackupPeer {
   async outlastLease(): Promise<void> {
     const { consistency, heartbeat } = this.hello;
     if (consistency !== 'timeline') return;
-    this.#promoting = true;
+    this.#hearNoMore();
     this.heartbeats.close();
     await delay(heartbeat.intervalMs * heartbeat.missedMax);
   }
@@ -207,12 +215,56 @@ export class BackupPeer {
   }
 
   async destroy(): Promise<void> {
-    this.#promoting = true;
+    this.#hearNoMore();
     this.heartbeats.close();
     this.#receiver.discardIncomplete();
     await this.#receiver.finishApplying().catch(() => undefined);
     await this.standby.destroy();
     await this.disks?.close(this.listener.log);
+  }
+
+  /** A guest without disks; where no port is to be had, epochs go by the channel. */
+  #openLane(): NativeBackupLane | undefined {
+    const { channel, listener, standby } = this;
+    try {
+      const lane = native.lane.listen({
+        host: channel.localHost,
+        secret: this.#laneSecret,
+        replica: standby.replica.reference,
+        onCommitted: (epoch) => {
+          this.#receiver.laneApplied(epoch);
+          if (!this.#promoting) this.#tellFirstCommit();
+        },
+        onFailed: (code, why) => this.#onLaneFailed(code, why),
+      });
+      this.#receiver.useLane(lane);
+      return lane;
+    } catch (error) {
+      listener.log.warn(LOG_EVENTS.lane, { open: false, why: messageOf(error) });
+      return undefined;
+    }
+  }
+
+  get #laneOffer(): Pick<Message<'welcomeReplica'>, 'lane'> {
+    if (this.#lane === undefined) return {};
+    return { lane: { port: this.#lane.port, secret: this.#laneSecret.toString('hex') } };
+  }
+
+  #onLaneFailed(code: string, why: string): void {
+    if (code === 'APPLY_FAILED') this.#receiver.laneApplyFailed(why);
+    else this.channel.destroy(wireError('WIRE_UNEXPECTED', `lane: ${why}`));
+  }
+
+  /** From its return nothing of the primary's is committed any more. */
+  #hearNoMore(): void {
+    this.#promoting = true;
+    this.#lane?.stop();
+  }
+
+  #tellFirstCommit(): void {
+    if (this.#firstCommitTold) return;
+    this.#firstCommitTold = true;
+    this.listener.onFirstCommit();
   }
 
   #onFrame(frame: Frame): void | Promise<void> {
@@ -260,7 +312,6 @@ export class BackupPeer {
 
   /** All of it is verified before any of it counts. */
   #commit(epoch: number, message: Message<'checkpoint'>): void | Promise<void> {
-    const first = this.#receiver.committed === undefined;
     if (message.disks.length > 0 || this.disks !== undefined) {
       this.#disks.receiver.verify(epoch, message.disks);
     }
@@ -270,7 +321,7 @@ export class BackupPeer {
     this.channel
       .send({ type: 'committed', epoch, term: this.listener.term }, this.#recordedEpoch())
       .catch(() => undefined);
-    if (first) this.listener.onFirstCommit();
+    this.#tellFirstCommit();
     return lag;
   }
 }

@@ -48,6 +48,8 @@ export interface BackupLink {
   heartbeats: HeartbeatPaths;
   /** What the backup's disks hold. */
   replica: ReplicaAnswer;
+  /** What it offers for small epochs. */
+  lane?: { host: string; port: number; secret: Buffer };
   /** host:port of the session. */
   peer: string;
 }
@@ -81,9 +83,14 @@ export async function connectBackup(request: LinkRequest): Promise<BackupLink> {
     );
     const welcome = await channel.next(WELCOME_TIMEOUT_MS);
     expectWelcome(welcome);
-    const replica = decodeMessage('welcomeReplica', welcome.payload);
+    const { lane, ...replica } = decodeMessage('welcomeReplica', welcome.payload);
     const heartbeats = await connectHeartbeats(request, prepared);
-    return { channel, heartbeats, replica, peer: `${host}:${port}` };
+    return {
+      ...{ channel, heartbeats, replica, peer: `${host}:${port}` },
+      ...(lane === undefined
+        ? {}
+        : { lane: { host, port: lane.port, secret: Buffer.from(lane.secret, 'hex') } }),
+    };
   } catch (error) {
     channel.destroy();
     throw error;

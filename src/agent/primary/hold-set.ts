@@ -101,8 +101,8 @@ export class HoldSet {
   }
 
   /** See OutputHold: the first of them to hold something fires it. */
-  fireAtWaiting(trigger: NativeTrigger, notBeforeMs: number): void {
-    for (const hold of this.holds) hold.fireAtWaiting(trigger, notBeforeMs);
+  fireAtWaiting(trigger: NativeTrigger, notBeforeMs: number, quietly: boolean): void {
+    for (const hold of this.holds) hold.fireAtWaiting(trigger, notBeforeMs, quietly);
   }
 
   /** The first question to the guest, on any of its NICs, fires it. */

@@ -54,6 +54,7 @@ export function primaryStatus(facts: PrimaryFacts): DomainStatus {
           pauseMode: guest.pause.mode,
           pauseThrough: guest.pauseThrough,
         }),
+    ...(protection === undefined ? {} : { lane: protection.laneIsOpen }),
     policy: config.policy,
     consistency: config.consistency,
     ...(sync === undefined ? {} : { sync }),

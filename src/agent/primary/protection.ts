@@ -9,6 +9,7 @@ import { deferred } from '../../deferred.js';
 import { decodeDigests } from '../../diskmirror/digest-frames.js';
 import type { DiskSyncProgress } from '../../diskmirror/disk-mirror.js';
 import { Commits } from '../../epoch/commits.js';
+import { EpochLane } from '../../epoch/epoch-lane.js';
 import { epochError } from '../../epoch/errors.js';
 import type { Fault } from '../../epoch/faults.js';
 import { SHIP_SILENCE_MS_MAX } from '../../epoch/limits.js';
@@ -20,7 +21,7 @@ import { type SyncProgress, syncMemory } from '../../epoch/sync.js';
 import { messageOf } from '../../errors.js';
 import type { HeartbeatSummary } from '../../failover/heartbeat-paths.js';
 import { Lease } from '../../failover/lease.js';
-import { checkDeviceState } from '../../hypervisor/device-state.js';
+import { checkDeviceState } from '../../hypervisor/whole-state.js';
 import { native } from '../../native.js';
 import type { CommittedEpoch } from '../../netbuffer/output-hold.js';
 import { wireError } from '../../wire/errors.js';
@@ -63,6 +64,7 @@ export class Protection {
   readonly #failed = deferred<never>();
   readonly #lease: Lease;
   #loop: EpochLoop | undefined;
+  #lane: EpochLane | undefined;
   #failure: Error | undefined;
   #goodbyeSaid: Promise<void> | undefined;
   #refused = false;
@@ -109,7 +111,14 @@ export class Protection {
     } catch (error) {
       // What came first is the cause; a write on the cut link is its consequence.
       throw this.#failure ?? error;
+    } finally {
+      this.#lane?.close();
     }
+  }
+
+  /** Small epochs go by a lane, where the backup offers one. */
+  get laneIsOpen(): boolean {
+    return this.#lane?.isOpen === true;
   }
 
   async #run(): Promise<void> {
@@ -130,6 +139,7 @@ export class Protection {
     const seconds = (performance.now() - startedAtMs) / 1000;
     this.listener.log.info(LOG_EVENTS.syncDone, { ...sync, seconds });
     const hold = await guest.hold(firstEpoch);
+    this.#lane = await this.#openLane();
     this.#throwIfFailed();
     this.#loop = new EpochLoop(
       {
@@ -146,6 +156,7 @@ export class Protection {
         channel,
         disks: guest.mirror,
         commits: this.#commits,
+        lane: this.#lane,
         records,
         newHasher: () => native.memory.hasher(),
         checkDeviceState,
@@ -155,7 +166,8 @@ export class Protection {
           ? {}
           : { signal: (onClosed) => native.boundarySignal(onClosed) }),
         boundaries: [...hold.boundaries, guest.mirror.boundary],
-        fireAtWaiting: (trigger, notBeforeMs) => hold.fireAtWaiting(trigger, notBeforeMs),
+        fireAtWaiting: (trigger, notBeforeMs, quietly) =>
+          hold.fireAtWaiting(trigger, notBeforeMs, quietly),
         ...(this.options.consistency === 'timeline'
           ? {}
           : { fireAtInbound: (trigger, notBeforeMs) => hold.fireAtInbound(trigger, notBeforeMs) }),
@@ -177,11 +189,39 @@ export class Protection {
     if (this.#handedOver) await this.#failed.promise;
   }
 
+  /** Without it epochs go by the channel, as large ones do anyway. */
+  async #openLane(): Promise<EpochLane | undefined> {
+    const { log } = this.listener;
+    const { lane: address } = this.options.link;
+    if (address === undefined) return undefined;
+    const { port } = address;
+    try {
+      const lane = await EpochLane.connect(address, {
+        onCommitted: (epoch) => this.#onLaneCommitted(epoch),
+        onEnded: (why) => log.warn(LOG_EVENTS.lane, { port, open: false, why }),
+      });
+      log.info(LOG_EVENTS.lane, { port, open: true });
+      return lane;
+    } catch (error) {
+      log.warn(LOG_EVENTS.lane, { port, open: false, why: messageOf(error) });
+      return undefined;
+    }
+  }
+
+  #onLaneCommitted(epoch: number): void {
+    try {
+      this.#commits.acknowledge(epoch);
+    } catch (error) {
+      this.fail(error as Error);
+    }
+  }
+
   /** The backup has heard a heartbeat that was sent at `sentAtMs` (CLOCK_MONOTONIC). */
   heard(sentAtMs: number): void {
     if (this.#failure !== undefined) return;
     this.#lease.heard(sentAtMs);
     if (this.options.consistency === 'timeline') this.options.guest.passUntil(this.#lease.untilMs);
+    else this.#lane?.leaseUntil(this.#lease.untilMs);
   }
 
   /**
@@ -232,6 +272,7 @@ export class Protection {
 
   /** The attempt is over: what waits is rejected, the link is cut. Idempotent. */
   fail(error: Error): void {
+    this.#lane?.close();
     this.#commits.fail(error);
     this.#goodbye.reject(error);
     this.#failure ??= error;

@@ -3,13 +3,9 @@ import { ReplicaReceiver } from '../../../src/epoch/replica.js';
 import type { NativeHasher, NativeReplica } from '../../../src/native.js';
 
 /** Remembers what was applied; nothing of QEMU or the network stands behind the decisions tested here. */
-class Applied implements NativeReplica {
-  readonly ramBytes = 1024 ** 2;
+class Applied implements Pick<NativeReplica, 'apply' | 'validate'> {
   readonly chunks: string[] = [];
   failWith: Error | undefined;
-  async reserve(): Promise<void> {
-    // Nothing to reserve.
-  }
   validate(chunk: Buffer): { dataPages: number; zeroPages: number } {
     if (chunk.toString() === 'bad') throw new Error('malformed');
     return { dataPages: 1, zeroPages: 0 };
@@ -20,12 +16,6 @@ class Applied implements NativeReplica {
     if (this.failWith !== undefined) throw this.failWith;
     this.chunks.push(...chunks.map(String));
     return { dataPages: chunks.length, zeroPages: 0, us: 1 };
-  }
-  async digest(): Promise<string> {
-    return '';
-  }
-  close(): void {
-    this.chunks.length = 0;
   }
 }
 

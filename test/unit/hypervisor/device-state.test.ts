@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { checkDeviceState, incomingStream } from '../../../src/hypervisor/device-state.js';
+import { incomingStream } from '../../../src/hypervisor/device-state.js';
+import { checkDeviceState } from '../../../src/hypervisor/whole-state.js';
 
 interface Section {
   id: number;

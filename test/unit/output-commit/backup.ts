@@ -2,6 +2,7 @@
  * The backup: the real ReplicaReceiver behind the real channel, judged alive by the real heartbeat
  * monitor. Modelled: the standby's RAM, and the handful of lines that `BackupPeer` has around them.
  */
+import { deferred } from '../../../src/deferred.js';
 import { ReplicaReceiver } from '../../../src/epoch/replica.js';
 import { type NativeReplica, native } from '../../../src/native.js';
 import { FrameChannel } from '../../../src/wire/channel.js';
@@ -121,17 +122,22 @@ export class Backup {
     };
   }
 
-  #standby(): NativeReplica {
+  #standby(): Pick<NativeReplica, 'apply' | 'validate'> {
     const { world } = this;
+    let applying = Promise.resolve();
     return {
-      ramBytes: this.#ram.length,
       validate: (chunk) => {
         if (chunk.length === 0 || chunk.length % PAGE_ENTRY_BYTES !== 0) throw new Error('torn');
         return { dataPages: chunk.length / PAGE_ENTRY_BYTES, zeroPages: 0 };
       },
-      reserve: () => Promise.resolve(),
       apply: async (chunks) => {
+        // One after the other, as on the replica's own thread.
+        const before = applying;
+        const done = deferred();
+        applying = done.promise;
+        await before;
         await world.sleep('backup', APPLY_MS);
+        done.resolve();
         for (const chunk of chunks) {
           for (let at = 0; at < chunk.length; at += PAGE_ENTRY_BYTES) {
             this.#ram[chunk.readUInt16LE(at)] = chunk.readUInt32LE(at + 2);
@@ -139,8 +145,6 @@ export class Backup {
         }
         return { dataPages: chunks.length, zeroPages: 0, us: 0 };
       },
-      digest: () => Promise.resolve(this.#ram.join()),
-      close: () => undefined,
     };
   }
 }
