@@ -9,6 +9,9 @@
 import { constants, setPriority } from 'node:os';
 import { setInterval } from 'node:timers';
 import { SESSION_NICENESS } from '../../src/agent/limits.js';
+import { monotonicMs } from '../../src/clock.js';
+import { HEARTBEAT_DEFAULT } from '../../src/failover/heartbeat.js';
+import { Lease } from '../../src/failover/lease.js';
 import { chooseBackend } from '../../src/netbuffer/backends.js';
 import {
   committedEpoch,
@@ -21,7 +24,10 @@ import { type BenchRun, median, type Row, row } from '../harness.js';
 import { HOLD_ADDED_US_MAX, HOLD_THROUGHPUT_RATIO_MIN } from '../limits.js';
 import { HoldBridge } from './hold-bridge.js';
 
-/** plain: no hold. always: release always on. epochs: one closed and released every EPOCH_MS. */
+/**
+ * plain: no hold. always: output passes on a lease that heartbeats renew, as under `timeline`. epochs: one closed and
+ * released every EPOCH_MS.
+ */
 const WAYS = ['plain', 'always', 'epochs'] as const;
 type Way = (typeof WAYS)[number];
 
@@ -106,7 +112,7 @@ async function inWay<T>(
       onTrouble: ({ reason }) => troubles.push(reason),
     }),
   );
-  const stop = way === 'always' ? always(hold) : epochs(hold);
+  const stop = way === 'always' ? always(backend, hold) : epochs(hold);
   try {
     const measured = await measure();
     if (troubles.length > 0) throw benchError('BENCH_NOTHING_MEASURED', troubles.join('; '));
@@ -127,9 +133,19 @@ async function asInSession<T>(begin: () => Promise<T>): Promise<T> {
   }
 }
 
-function always(hold: OutputHold): () => Promise<void> {
-  hold.setPassing(true);
-  return async () => undefined;
+function always({ canLease }: HoldBackend, hold: OutputHold): () => Promise<void> {
+  if (!canLease) {
+    hold.setPassing(true);
+    return async () => undefined;
+  }
+  const lease = new Lease(HEARTBEAT_DEFAULT);
+  const renew = () => {
+    lease.heard(monotonicMs());
+    hold.passUntil(lease.untilMs);
+  };
+  renew();
+  const timer = setInterval(renew, HEARTBEAT_DEFAULT.intervalMs);
+  return async () => clearInterval(timer);
 }
 
 function epochs(hold: OutputHold): () => Promise<void> {
@@ -152,7 +168,7 @@ function printTables(run: BenchRun, { name }: HoldBackend, samples: Samples): vo
     WAYS.map((way) => median(samples[way].map(fact)));
   run.table({
     name: 'hold-throughput',
-    title: `TCP bulk through the hold (${name}), release always on and each millisecond`,
+    title: `TCP bulk through the hold (${name}), passing on a lease and released each millisecond`,
     kind: 'bars',
     x,
     y: 'Gb/s',
@@ -160,7 +176,7 @@ function printTables(run: BenchRun, { name }: HoldBackend, samples: Samples): vo
   });
   run.table({
     name: 'hold-latency',
-    title: `Round trip through the hold (${name}), release always on and each millisecond`,
+    title: `Round trip through the hold (${name}), passing on a lease and released each millisecond`,
     kind: 'bars',
     x,
     y: 'µs',
