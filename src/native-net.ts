@@ -18,6 +18,10 @@ export interface NativeHoldStats {
   writeErrors: number;
   /** CLOCK_MONOTONIC ns of the arrival of the oldest held frame; 0n when none. */
   oldestHeldNs: bigint;
+  /** Of those released: passed by the kernel itself, `holder` only (native/net/kernel_pass.h). */
+  kernelPackets: number;
+  /** Why the kernel does not: frames are copied. Empty when it does, or was not asked. */
+  kernelRefusal: string;
 }
 
 export interface NativeTapHolder {
@@ -150,8 +154,12 @@ export interface NativeNet {
       limitBytes: number;
       /** The guest's tap, whose ingress must stay redirected to `readTap`; watched from `watchTap` on. */
       tap?: string;
+      /** Whether the kernel is asked to pass frames of `tap` by itself while output passes; default true. */
+      kernelPasses?: boolean;
     } & NativeHoldListener,
   ): NativeTapHolder;
+  /** What the kernel is given for that (native/net/pass_program.h), for tests of how it is put together. */
+  passProgram(): { code: number; offset: number; value: number }[];
   /**
    * Sends from `ifname` what tells the network where `mac` lives: RARP always, gratuitous ARP
    * (request form) per IPv4 address, unsolicited neighbour advertisement (override flag) per IPv6

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,22 +19,35 @@ struct LearnedAddress {
   std::string address;
 };
 
+// One entry as the kernel's program looks for it (pass_program.h), without padding.
+struct SourceKey {
+  std::array<uint8_t, 6> mac;
+  // ETH_P_IP or ETH_P_IPV6, as it is on the wire.
+  uint16_t type;
+  // IPv4 addresses fill the first four bytes, the rest is zero.
+  std::array<uint8_t, 16> address;
+  bool operator==(const SourceKey&) const = default;
+};
+
 class AddressTable {
  public:
+  // What one frame has changed.
+  struct Learned {
+    SourceKey source;
+    // It had to make room.
+    std::optional<SourceKey> forgotten;
+  };
   // `frame` starts at the Ethernet header. Frames in a VLAN are left out: what they are for
-  // could not be announced untagged.
-  void Learn(const uint8_t* frame, size_t length);
+  // could not be announced untagged. Nothing when it taught nothing new.
+  std::optional<Learned> Learn(const uint8_t* frame, size_t length);
   std::vector<LearnedAddress> List() const;
 
  private:
   struct Entry {
-    std::array<uint8_t, 6> mac;
-    // IPv4 addresses fill the first four bytes, the rest is zero.
-    std::array<uint8_t, 16> address;
-    bool v6;
+    SourceKey source;
     uint64_t seen;
   };
-  void Remember(const uint8_t* mac, const uint8_t* address, bool v6);
+  std::optional<Learned> Remember(const uint8_t* mac, const uint8_t* address, uint16_t type);
 
   std::array<Entry, kLearnedAddressesMax> entries_{};
   size_t count_ = 0;

@@ -93,6 +93,8 @@ inline Napi::Object StatsToJs(Napi::Env env, const HoldStats& stats) {
   set("droppedPackets", stats.dropped_packets);
   set("writeErrors", stats.write_errors);
   object.Set("oldestHeldNs", Napi::BigInt::New(env, stats.oldest_held_ns));
+  set("kernelPackets", stats.kernel_packets);
+  object.Set("kernelRefusal", stats.kernel_refusal);
   return object;
 }
 

@@ -5,7 +5,7 @@
 
 namespace understudy {
 
-// openTapHolder
+// openTapHolder, passProgram
 void InitTapHolder(Napi::Env env, Napi::Object net);
 // watchInbound
 void InitInboundWatch(Napi::Env env, Napi::Object net);

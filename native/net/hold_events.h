@@ -33,6 +33,10 @@ struct HoldStats {
   uint64_t dropped_packets = 0;
   uint64_t write_errors = 0;
   uint64_t oldest_held_ns = 0;
+  // Of those released: what the kernel has passed by itself.
+  uint64_t kernel_packets = 0;
+  // Why it does not; empty when it does, or was not asked.
+  std::string kernel_refusal;
 };
 
 }  // namespace understudy

@@ -10,6 +10,7 @@
 #include "arguments.h"
 #include "bindings.h"
 #include "hold_events_js.h"
+#include "pass_program.h"
 #include "tap_holder.h"
 
 namespace understudy {
@@ -71,6 +72,8 @@ class TapHolderJs : public Napi::ObjectWrap<TapHolderJs> {
           .limit_packets = CountFrom(options.Get("limitPackets"), "limitPackets"),
           .limit_bytes = CountFrom(options.Get("limitBytes"), "limitBytes"),
           .tap = options.Get("tap").IsUndefined() ? "" : TextFrom(options.Get("tap"), "tap"),
+          .kernel_passes =
+              options.Get("kernelPasses").IsUndefined() || FlagFrom(options.Get("kernelPasses"), "kernelPasses"),
       };
       const HoldEventsJs::Listener listener = ListenerFrom(options);
       read_tap_ = chosen.read_tap;
@@ -199,6 +202,21 @@ class TapHolderJs : public Napi::ObjectWrap<TapHolderJs> {
   bool closing_ = false;
 };
 
+Napi::Value PassProgramJs(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::vector<bpf_insn> program =
+      PassProgram({.state_map_fd = 0, .sources_map_fd = 0, .bridge_tap_index = 1});
+  Napi::Array list = Napi::Array::New(env, program.size());
+  for (uint32_t i = 0; i < program.size(); i++) {
+    Napi::Object instruction = Napi::Object::New(env);
+    instruction.Set("code", program[i].code);
+    instruction.Set("offset", program[i].off);
+    instruction.Set("value", program[i].imm);
+    list.Set(i, instruction);
+  }
+  return list;
+}
+
 }  // namespace
 
 void InitTapHolder(Napi::Env env, Napi::Object net) {
@@ -207,6 +225,7 @@ void InitTapHolder(Napi::Env env, Napi::Object net) {
   net.Set("openTapHolder", Napi::Function::New(env, [holder_class](const Napi::CallbackInfo& info) {
             return holder_class->New({info[0]});
           }));
+  net.Set("passProgram", Napi::Function::New(env, PassProgramJs));
 }
 
 }  // namespace understudy

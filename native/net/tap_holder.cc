@@ -1,5 +1,6 @@
 #include "tap_holder.h"
 
+#include <net/if.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -37,6 +38,13 @@ TapHolder::TapHolder(const Options& options, std::shared_ptr<HoldEvents> events)
       open_epoch_(options.epoch),
       releasable_end_(options.epoch) {
   read_tap_.SetQueueFrames(kReadTapQueueFrames);
+  if (options.kernel_passes && !tap_.empty()) {
+    try {
+      kernel_ = std::make_unique<KernelPass>(static_cast<int>(if_nametoindex(options.bridge_tap.c_str())));
+    } catch (const SyscallError& refusal) {
+      kernel_refusal_ = refusal.what();
+    }
+  }
   try {
     wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (wake_fd_ < 0) throw SyscallError("eventfd", errno);
@@ -69,6 +77,7 @@ void TapHolder::Close() {
     events_->ReleaseFailed(release.id, "HOLD_CLOSED", "the output hold was closed before the release was done");
   }
   pending_.clear();
+  kernel_.reset();
   read_tap_.Close();
   bridge_tap_.Close();
   close(epoll_fd_);
@@ -188,6 +197,7 @@ void TapHolder::SetPassing(bool passing) {
     RequireOpenLocked();
     passing_ = passing;
     pass_until_ns_ = 0;
+    TellKernelLocked();
     if (!passing_ && !arena_.empty()) TellWaitingLocked();
   }
   Wake();
@@ -199,6 +209,7 @@ void TapHolder::PassUntil(uint64_t deadline_ns) {
     RequireOpenLocked();
     passing_ = false;
     pass_until_ns_ = deadline_ns;
+    TellKernelLocked();
   }
   Wake();
 }
@@ -221,12 +232,32 @@ void TapHolder::WatchTap(bool watching) {
     }
     const SplitPortWatch::Finding finding = watch_->Look();
     if (finding.verdict != SplitPortWatch::Verdict::kIntact) throw CodedError("HOLD_LOST", finding.reason);
+    AttachToKernel();
   }
   {
     std::lock_guard lock(mutex_);
     unheld_ = false;
+    intact_ = watching;
+    TellKernelLocked();
   }
   Wake();
+}
+
+void TapHolder::AttachToKernel() {
+  if (!kernel_) return;
+  try {
+    kernel_->Attach(static_cast<int>(if_nametoindex(tap_.c_str())));
+  } catch (const SyscallError& refusal) {
+    std::lock_guard lock(mutex_);
+    kernel_refusal_ = refusal.what();
+    kernel_.reset();
+  }
+}
+
+void TapHolder::TellKernelLocked() {
+  if (!kernel_) return;
+  const bool may_pass = intact_ && !unheld_ && !closed_;
+  kernel_->PassUntil(!may_pass ? 0 : passing_ ? UINT64_MAX : pass_until_ns_);
 }
 
 void TapHolder::LookAtTap() {
@@ -240,6 +271,8 @@ void TapHolder::LookAtTap() {
     finding = {SplitPortWatch::Verdict::kUnheld, failure.what()};
   }
   std::lock_guard lock(mutex_);
+  intact_ = finding.verdict == SplitPortWatch::Verdict::kIntact;
+  TellKernelLocked();
   FoundLocked(finding);
 }
 
@@ -266,6 +299,13 @@ HoldStats TapHolder::Stats() {
   stats.held_packets = arena_.frames();
   stats.held_bytes = arena_.bytes();
   stats.oldest_held_ns = arena_.empty() ? 0 : arena_.Front().arrived_ns;
+  stats.kernel_refusal = kernel_refusal_;
+  if (kernel_) {
+    const KernelPass::Passed passed = kernel_->Counts();
+    stats.kernel_packets = passed.packets;
+    stats.released_packets += passed.packets;
+    stats.released_bytes += passed.bytes;
+  }
   return stats;
 }
 
@@ -279,11 +319,14 @@ bool TapHolder::ReadLocked(const Batch& batch) {
   size_t bytes = 0;
   for (int i = 0; i < batch.frames && !read_failed_; i++) {
     if (bytes >= batch.bytes) return true;
+    // Before the look: what is diverted after it may not have been there to be read.
+    const uint64_t diverted = kernel_ ? kernel_->Diverted() : 0;
     const ssize_t got = read(read_tap_.fd(), arena_.Reserve(), kFrameBytesMax);
     if (got >= 0) {
       bytes += static_cast<size_t>(got);
       StoreLocked(static_cast<size_t>(got));
     } else if (errno == EAGAIN) {
+      read_through_ = diverted;
       return false;
     } else if (errno != EINTR) {
       // The interface is gone: stop watching it, or epoll would report the error for ever.
@@ -307,7 +350,8 @@ void TapHolder::StoreLocked(size_t length) {
     return;
   }
   const uint8_t* frame = arena_.Reserve();
-  addresses_.Learn(frame + kVnetHeaderBytes, length - kVnetHeaderBytes);
+  const auto learned = addresses_.Learn(frame + kVnetHeaderBytes, length - kVnetHeaderBytes);
+  if (learned && kernel_) kernel_->Know(*learned);
   const uint64_t now_ns = MonotonicNs();
   arena_.Commit(length, open_epoch_, now_ns);
   newest_epoch_ = open_epoch_;
@@ -343,6 +387,8 @@ TapHolder::Written TapHolder::WriteSome() {
     if (arena_.empty() || !MayLeaveLocked(arena_.Front())) {
       // What was passing when it came, and is held now that the deadline is over.
       if (!arena_.empty() && newest_epoch_ == open_epoch_) TellWaitingLocked();
+      // What has been diverted since is in the reading tap's queue: the kernel goes on diverting until that is read.
+      if (arena_.empty() && kernel_) kernel_->Left(read_through_);
       FinishReleasesLocked();
       return Written::kNothingLeft;
     }

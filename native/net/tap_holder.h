@@ -4,6 +4,7 @@
 //
 // Invariants: frames leave in the order they came; a frame leaves only when its epoch is below
 // releasable_end_, while passing_ or before pass_until_ns_, and never while unheld_; when in doubt a frame counts to the later epoch.
+// While output passes and nothing is kept here, the kernel passes frames itself, where it can (kernel_pass.h).
 #pragma once
 
 #include <atomic>
@@ -20,6 +21,7 @@
 #include "busy_poll.h"
 #include "frame_arena.h"
 #include "hold_events.h"
+#include "kernel_pass.h"
 #include "limits.h"
 #include "split_port_watch.h"
 #include "tap_device.h"
@@ -36,6 +38,8 @@ class TapHolder : public BoundaryListener {
     uint64_t limit_bytes;
     // The guest's; empty when it is not to be watched.
     std::string tap;
+    // Whether the kernel is asked to pass frames by itself; it may refuse.
+    bool kernel_passes;
   };
 
   // Makes both taps and starts the thread; holding from the first frame. Throws SyscallError.
@@ -76,6 +80,7 @@ class TapHolder : public BoundaryListener {
 
   void Run();
   void LookAtTap();
+  void AttachToKernel();
   bool Passes();
   void Wake();
   // Reads and writes by turns until the tap is empty or other duties are due.
@@ -92,6 +97,8 @@ class TapHolder : public BoundaryListener {
   bool MayLeaveLocked(const Frame& frame) const;
   void FinishReleasesLocked();
   void FoundLocked(const SplitPortWatch::Finding& finding);
+  // Tells the kernel's program what may pass now: after every change of what that depends on.
+  void TellKernelLocked();
   void TapFailedLocked(const std::string& reason);
   void RequireOpenLocked() const;
 
@@ -129,6 +136,13 @@ class TapHolder : public BoundaryListener {
   bool closed_ = false;
   // A part of the layout is missing: nothing leaves.
   bool unheld_ = false;
+  // All of it was there at the last look.
+  bool intact_ = false;
+  // Null where the kernel refuses, as kernel_refusal_ says, and when nobody asks it.
+  std::unique_ptr<KernelPass> kernel_;
+  std::string kernel_refusal_;
+  // Of the frames that the kernel's program has diverted, so many have been read.
+  uint64_t read_through_ = 0;
   // The thread is writing the arena's oldest frame without the mutex.
   bool writing_ = false;
   bool waiting_told_ = false;

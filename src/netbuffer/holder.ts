@@ -176,6 +176,7 @@ function openTaps(port: SplitPort, options: HoldOptions): NativeTapHolder {
   try {
     return native.net.openTapHolder({
       ...nativeOptions(options),
+      kernelPasses: options.kernelPasses ?? true,
       readTap: port.readTap,
       bridgeTap: port.bridgeTap,
     });

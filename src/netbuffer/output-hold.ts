@@ -42,6 +42,8 @@ export interface HoldOptions {
   /** Defaults: limits.ts. What comes beyond a limit is dropped and counted. */
   readonly limitPackets?: number;
   readonly limitBytes?: number;
+  /** `false`: what passes is copied, as where the kernel cannot pass it by itself. For tests and comparisons. */
+  readonly kernelPasses?: boolean;
   /** The open epoch has its first held packet; called once per epoch, and again after `dropAll`. */
   readonly onWaiting: (openEpoch: number) => void;
   /** More than half of a limit is held; at most once between two releases. */

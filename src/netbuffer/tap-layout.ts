@@ -4,6 +4,8 @@
  *   plain:  tap is the bridge port.
  *   held:   tap ingress -> readTap -> (process) -> bridgeTap, which is the bridge port;
  *           bridgeTap egress -> tap, so that what goes to the guest stays in the kernel.
+ *           While output passes, tap ingress -> bridgeTap in the kernel (native/net/kernel_pass.h); that is
+ *           no part of the layout: it comes and goes with the process.
  *
  * A new port first joins *quiet*: the bridge floods nothing to it and knows no address behind
  * it, so that it can reach the forwarding state while the other port still does the work. The

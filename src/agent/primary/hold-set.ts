@@ -85,6 +85,12 @@ export class HoldSet {
     };
   }
 
+  /** Why the kernel does not pass frames by itself (`timeline`), so that they are copied; undefined when it does. */
+  get kernelRefusal(): string | undefined {
+    const refusals = this.holds.map((hold) => hold.stats().kernelRefusal);
+    return refusals.find((refusal) => refusal !== '');
+  }
+
   async release(committed: CommittedEpoch): Promise<number> {
     const released = await Promise.all(this.holds.map((hold) => hold.release(committed)));
     return released.reduce((total, packets) => total + packets, 0);

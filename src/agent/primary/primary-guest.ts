@@ -290,7 +290,8 @@ export class PrimaryGuest {
       },
     });
     if (listener.faults.has('hold-open')) this.#hold.open();
-    listener.log.info(LOG_EVENTS.holding, { epoch, backend: this.holdBackend.name });
+    const { kernelRefusal } = this.#hold;
+    listener.log.info(LOG_EVENTS.holding, { epoch, backend: this.holdBackend.name, kernelRefusal });
     return this.#hold;
   }
 
