@@ -38,14 +38,14 @@ const text = Buffer.from('what the guest said');
 const udp = (body: Buffer): Buffer =>
   Buffer.concat([u16(7), u16(9), u16(8 + body.length), u16(0), body]);
 
-function ipv4(to: string, body: Buffer): Buffer {
+function ipv4(to: string, body: Buffer, from = guest.v4): Buffer {
   const header = (sum: number) =>
     Buffer.concat([
       hex('4500'),
       u16(20 + body.length),
       hex('0001 4000 4011'),
       u16(sum),
-      v4(guest.v4),
+      v4(from),
       v4(to),
     ]);
   return Buffer.concat([header(checksum(header(0))), body]);
@@ -72,15 +72,23 @@ function icmpv6(to: string, body: Buffer): Buffer {
   return ipv6(to, 58, Buffer.concat([body.subarray(0, 2), u16(sum), body.subarray(4)]));
 }
 
-const arp = (operation: number, targetMac: string, target: string): Buffer =>
+const arp = (operation: number, targetMac: string, target: string, from = guest.v4): Buffer =>
   Buffer.concat([
     hex('0001 0800 0604'),
     u16(operation),
     hex(guest.mac),
-    v4(guest.v4),
+    v4(from),
     hex(targetMac),
     v4(target),
   ]);
+
+/** To the client, from an address that the guest has besides its own. */
+export const addressed = (from: string): Buffer =>
+  padded(client.mac, 0x0800, ipv4(client.v4, udp(text), from));
+
+/** The guest asks for the client, from such an address. */
+export const asking = (from: string): Buffer =>
+  padded(client.mac, 0x0806, arp(1, '00:00:00:00:00:00', client.v4, from));
 
 /** In a fixed order; each goes to the client, to a group that it hears, or to everybody. */
 export function framesOfEveryKind(): Record<string, Buffer> {

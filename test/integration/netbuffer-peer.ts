@@ -1,5 +1,6 @@
 /** Processes in the namespaces of the test network: they answer each command with one line. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
@@ -37,6 +38,18 @@ export class Peer {
     this.child.kill('SIGKILL');
   }
 
+  get pid(): number {
+    if (this.child.pid === undefined) throw new Error('the peer has not started');
+    return this.child.pid;
+  }
+
+  async killed(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const ended = once(this.child, 'exit');
+    this.kill();
+    await ended;
+  }
+
   #line(): Promise<string> {
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => reject(new Error('the peer is silent')), answerTimeoutMs);
@@ -57,6 +70,15 @@ export function startTcpEnd(
 ): Promise<Peer> {
   const script = fileNamed('netbuffer-peer.mjs');
   return Peer.start(space, [process.execPath, script, role, address, String(port)]);
+}
+
+/** A process that holds a tap from epoch 1 on, of the built product (netbuffer-holding.mjs). */
+export function startHolding(
+  { tap, bridge }: { tap: string; bridge: string },
+  prefix: readonly string[] = [],
+): Promise<Peer> {
+  const script = fileNamed('netbuffer-holding.mjs');
+  return Peer.start(undefined, [...prefix, process.execPath, script, tap, bridge]);
 }
 
 export interface Seen {
