@@ -55,6 +55,8 @@ void BackupLane::Stop() {
   // Cannot fail: the counter is far from its limit.
   (void)!write(stop_.get(), &one, sizeof one);
   if (thread_.joinable()) thread_.join();
+  // They lead to those who keep this object.
+  events_ = {};
 }
 
 void BackupLane::Run() {

@@ -61,7 +61,8 @@ class BackupLane {
 
   const std::shared_ptr<memory::Replica> replica_;
   const Secret secret_;
-  const Events events_;
+  // The thread's, and whoever stopped it.
+  Events events_;
   UniqueFd listener_;
   UniqueFd stop_;
   uint16_t port_ = 0;
