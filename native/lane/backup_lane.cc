@@ -1,15 +1,13 @@
 #include "lane/backup_lane.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
-#include <csignal>
 #include <utility>
 
 #include "common/async.h"
-#include "common/urgent.h"
+#include "lane/lane_thread.h"
 #include "lane/limits.h"
 #include "lane/sockets.h"
 #include "memory/device_state.h"
@@ -60,12 +58,7 @@ void BackupLane::Stop() {
 }
 
 void BackupLane::Run() {
-  pthread_setname_np(pthread_self(), "epoch-lane");
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  // What it does is short, and a client waits for it.
-  const Urgent urgent;
+  const LaneThread here;
   try {
     const std::shared_ptr<SealedLink> link = AcceptPrimary();
     if (link) Serve(*link);

@@ -1,12 +1,9 @@
 #include "lane/primary_lane.h"
 
-#include <pthread.h>
-
-#include <csignal>
 #include <utility>
 
 #include "common/monotonic.h"
-#include "common/urgent.h"
+#include "lane/lane_thread.h"
 #include "lane/records.h"
 #include "memory/state_delta.h"
 
@@ -73,12 +70,7 @@ void PrimaryLane::End(const std::string& why) {
 }
 
 void PrimaryLane::Run() {
-  pthread_setname_np(pthread_self(), "epoch-lane");
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  // What it does is short, and a client waits for it.
-  const Urgent urgent;
+  const LaneThread here;
   try {
     while (const std::optional<Bytes> record = link_.Receive()) {
       const std::optional<RecordHeader> header = ReadHeader(*record);
