@@ -318,9 +318,10 @@ export class EpochLoop {
     return this.#next;
   }
 
-  /** Faults are planted on the other way. */
+  /** Faults are planted on the other way, and by that the backup hears of its first checkpoint before it answers. */
   #outlet(): CaptureRequest['outlet'] {
-    const outlet = this.options.faults.size === 0 ? this.dependencies.lane?.outlet : undefined;
+    const mayGo = this.options.faults.size === 0 && this.#committedState !== undefined;
+    const outlet = mayGo ? this.dependencies.lane?.outlet : undefined;
     if (outlet === undefined) return undefined;
     return { lane: outlet, addresses: JSON.stringify(this.dependencies.addresses()) };
   }

@@ -72,7 +72,6 @@ export class BackupPeer {
   /** Offered to the primary with the WELCOME. */
   readonly #laneSecret = randomBytes(LANE_SECRET_BYTES);
   #promoting = false;
-  #firstCommitTold = false;
 
   private constructor(
     private readonly channel: FrameChannel,
@@ -231,10 +230,7 @@ export class BackupPeer {
         host: channel.localHost,
         secret: this.#laneSecret,
         replica: standby.replica.reference,
-        onCommitted: (epoch) => {
-          this.#receiver.laneApplied(epoch);
-          if (!this.#promoting) this.#tellFirstCommit();
-        },
+        onCommitted: (epoch) => this.#receiver.laneApplied(epoch),
         onFailed: (code, why) => this.#onLaneFailed(code, why),
       });
       this.#receiver.useLane(lane);
@@ -259,12 +255,6 @@ export class BackupPeer {
   #hearNoMore(): void {
     this.#promoting = true;
     this.#lane?.stop();
-  }
-
-  #tellFirstCommit(): void {
-    if (this.#firstCommitTold) return;
-    this.#firstCommitTold = true;
-    this.listener.onFirstCommit();
   }
 
   #onFrame(frame: Frame): void | Promise<void> {
@@ -312,6 +302,7 @@ export class BackupPeer {
 
   /** All of it is verified before any of it counts. */
   #commit(epoch: number, message: Message<'checkpoint'>): void | Promise<void> {
+    const first = this.#receiver.committed === undefined;
     if (message.disks.length > 0 || this.disks !== undefined) {
       this.#disks.receiver.verify(epoch, message.disks);
     }
@@ -321,7 +312,7 @@ export class BackupPeer {
     this.channel
       .send({ type: 'committed', epoch, term: this.listener.term }, this.#recordedEpoch())
       .catch(() => undefined);
-    this.#tellFirstCommit();
+    if (first) this.listener.onFirstCommit();
     return lag;
   }
 }
