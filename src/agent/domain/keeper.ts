@@ -256,8 +256,10 @@ export class DomainKeeper {
     }
   }
 
-  async #startAgain(record: DomainRecord, step: 'protect' | 'reprotect'): Promise<void> {
+  async #startAgain(before: DomainRecord, step: 'protect' | 'reprotect'): Promise<void> {
     if (!this.#attention.mayTry()) return;
+    // The takeover may have ended since the session was looked at, and its session does so now.
+    const record = (await this.#currentRecord()) ?? before;
     await this.#makeRoom();
     const now: DomainRecord = { ...record, role: 'primary', endedOnPurpose: false };
     await this.host.records.write(now);
