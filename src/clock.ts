@@ -10,3 +10,8 @@ export function monotonicMs(): number {
 export function notBeforeNs(momentMs: number): bigint {
   return BigInt(Math.max(0, Math.ceil(momentMs * 1e6)));
 }
+
+/** The same of a moment by which something must have ended: never a later one. */
+export function notAfterNs(momentMs: number): bigint {
+  return BigInt(Math.max(0, Math.floor(momentMs * 1e6)));
+}

@@ -62,7 +62,7 @@ void BackupLane::Run() {
   try {
     const std::shared_ptr<SealedLink> link = AcceptPrimary();
     if (link) Serve(*link);
-  } catch (const DetailedError& failure) {
+  } catch (const std::exception& failure) {
     std::unique_lock lock(mutex_);
     if (stopped_) return;
     lock.unlock();
@@ -146,7 +146,7 @@ void BackupLane::OnCheckpoint(SealedLink& link, const RecordHeader& header, Byte
     std::vector<uint8_t> state = StateOf(header, body.first(header.state_bytes));
     const Bytes addresses = body.subspan(header.state_bytes);
     committed_ = {header.epoch, std::move(state), {addresses.begin(), addresses.end()}};
-    turn = std::make_unique<memory::ApplyOrder::Turn>(replica_->order());
+    if (header.chunks == 1) turn = std::make_unique<memory::ApplyOrder::Turn>(replica_->order());
   }
   const RecordHeader answer = HeaderOf(RecordKind::kCommitted, header.epoch);
   // A lost answer is met as the ended connection; the checkpoint stays committed.
@@ -156,15 +156,13 @@ void BackupLane::OnCheckpoint(SealedLink& link, const RecordHeader& header, Byte
   } catch (const DetailedError& failure) {
     lost = failure.what();
   }
-  if (header.chunks == 1) {
+  if (turn) {
     try {
-      turn->Await();
-      replica_->Apply({{staged->chunk.data(), staged->chunk.size()}});
+      turn->Run([&] { return replica_->Apply({{staged->chunk.data(), staged->chunk.size()}}); });
     } catch (const std::exception& failure) {
       throw CodedError("APPLY_FAILED", failure.what());
     }
   }
-  turn.reset();
   events_.on_committed(header.epoch);
   if (lost) throw CodedError("LANE_CUT", *lost);
 }

@@ -4,7 +4,6 @@
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include <cerrno>
 #include <cstring>
@@ -12,6 +11,7 @@
 
 #include "common/async.h"
 #include "lane/limits.h"
+#include "lane/sockets.h"
 
 namespace understudy::lane {
 namespace {
@@ -31,11 +31,7 @@ std::array<uint8_t, kNonceBytes> Nonce(uint64_t number) {
   return nonce;
 }
 
-void SetTimeout(int socket, int option, int timeout_ms) {
-  const timeval timeout{timeout_ms / 1000, (timeout_ms % 1000) * 1000};
-  if (setsockopt(socket, SOL_SOCKET, option, &timeout, sizeof timeout) != 0)
-    throw SyscallError("setsockopt", errno, "lane");
-}
+[[noreturn]] void Cut() { throw CodedError("LANE_CUT", "the connection ended within a record"); }
 
 [[noreturn]] void Tampered() {
   throw CodedError("LANE_TAMPERED", "a record was not made by the other host, or not for this place");
@@ -55,10 +51,10 @@ SealedLink::SealedLink(UniqueFd socket, const Secret& secret, End end)
   const int on = 1;
   if (setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
     throw SyscallError("TCP_NODELAY", errno);
-  SetTimeout(socket_.get(), SO_SNDTIMEO, kSendTimeoutMs);
+  SetTimeout(socket_, SO_SNDTIMEO, kSendTimeoutMs);
 }
 
-void SealedLink::LimitWait(int timeout_ms) { SetTimeout(socket_.get(), SO_RCVTIMEO, timeout_ms); }
+void SealedLink::LimitWait(int timeout_ms) { SetTimeout(socket_, SO_RCVTIMEO, timeout_ms); }
 
 void SealedLink::Shutdown() { shutdown(socket_.get(), SHUT_RDWR); }
 
@@ -97,7 +93,7 @@ std::optional<Bytes> SealedLink::Receive() {
   if (length > kRecordBytesMax) Tampered();
   const size_t total = length + kTagBytes;
   if (incoming_.size() < total) incoming_.resize(total);
-  if (!ReadFully(incoming_.data(), total)) throw CodedError("LANE_CUT", "the connection ended within a record");
+  if (!ReadFully(incoming_.data(), total)) Cut();
   const auto nonce = Nonce(received_++);
   int done = 0;
   Require(EVP_DecryptInit_ex(opens_.get(), nullptr, nullptr, nullptr, nonce.data()));
@@ -114,7 +110,7 @@ bool SealedLink::ReadFully(uint8_t* into, size_t bytes) {
   for (size_t held = 0; held < bytes;) {
     const ssize_t got = recv(socket_.get(), into + held, bytes - held, MSG_WAITALL);
     if (got == 0 && held == 0) return false;
-    if (got == 0) throw CodedError("LANE_CUT", "the connection ended within a record");
+    if (got == 0) Cut();
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw SyscallError("recv", errno, "lane");
     held += static_cast<size_t>(got);

@@ -35,6 +35,12 @@ UniqueFd Open(const addrinfo& address) {
 
 }  // namespace
 
+void SetTimeout(const UniqueFd& socket, int option, int timeout_ms) {
+  const timeval timeout{timeout_ms / 1000, (timeout_ms % 1000) * 1000};
+  if (setsockopt(socket.get(), SOL_SOCKET, option, &timeout, sizeof timeout) != 0)
+    throw SyscallError("setsockopt", errno, "lane");
+}
+
 UniqueFd Listen(const std::string& host) {
   const Addresses address = Resolve(host, 0);
   UniqueFd listener = Open(*address);
@@ -56,9 +62,7 @@ UniqueFd Connect(const std::string& host, uint16_t port) {
   const Addresses address = Resolve(host, port);
   UniqueFd socket = Open(*address);
   // Bounds connect(2) as well (socket(7)).
-  const timeval timeout{kConnectTimeoutMs / 1000, (kConnectTimeoutMs % 1000) * 1000};
-  if (setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) != 0)
-    throw SyscallError("setsockopt", errno, "lane");
+  SetTimeout(socket, SO_SNDTIMEO, kConnectTimeoutMs);
   if (connect(socket.get(), address->ai_addr, address->ai_addrlen) != 0) throw SyscallError("connect", errno, host);
   return socket;
 }

@@ -8,6 +8,8 @@
 
 namespace understudy::lane {
 
+// SO_SNDTIMEO, SO_RCVTIMEO; 0: none. Throws SyscallError.
+void SetTimeout(const memory::UniqueFd& socket, int option, int timeout_ms);
 // On a free port of that address. Throws SyscallError, LANE_ADDRESS.
 memory::UniqueFd Listen(const std::string& host);
 uint16_t PortOf(const memory::UniqueFd& listener);

@@ -16,13 +16,16 @@ class ApplyOrder {
   class Turn {
    public:
     explicit Turn(std::shared_ptr<ApplyOrder> order) : order_(std::move(order)), number_(order_->Take()) {}
-    ~Turn() { End(); }
+    ~Turn() { order_->End(number_); }
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
-    // Returns when all turns before this one have ended.
-    void Await() const { order_->Await(number_); }
-    // May be called again.
-    void End() const { order_->End(number_); }
+    // Runs `apply` when all turns before this one have ended; then, whatever came of it, so has this one. Once.
+    template <typename Apply>
+    auto Run(Apply apply) const {
+      order_->Await(number_);
+      const Ended ended{*order_, number_};
+      return apply();
+    }
 
    private:
     const std::shared_ptr<ApplyOrder> order_;
@@ -30,6 +33,11 @@ class ApplyOrder {
   };
 
  private:
+  struct Ended {
+    ApplyOrder& order;
+    uint64_t number;
+    ~Ended() { order.End(number); }
+  };
   uint64_t Take() {
     std::lock_guard lock(mutex_);
     open_.insert(open_.end(), next_);

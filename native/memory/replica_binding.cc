@@ -82,11 +82,11 @@ class ReplicaObject : public Napi::ObjectWrap<ReplicaObject> {
       }
       const auto turn = std::make_shared<ApplyOrder::Turn>(replica()->order());
       const auto apply = [into = replica(), turn, chunks = std::move(chunks)] {
-        turn->Await();
-        const std::shared_ptr<void> ended(nullptr, [&](void*) { turn->End(); });
-        const uint64_t start_ns = MonotonicNs();
-        const ChunkSummary summary = into->Apply(chunks);
-        return Applied{summary, MonotonicNs() - start_ns};
+        return turn->Run([&] {
+          const uint64_t start_ns = MonotonicNs();
+          const ChunkSummary summary = into->Apply(chunks);
+          return Applied{summary, MonotonicNs() - start_ns};
+        });
       };
       const auto to_js = [](Napi::Env env, const Applied& applied) -> Napi::Value {
         Napi::Object out = SummaryToJs(env, applied.summary);

@@ -2,11 +2,10 @@
  * The primary's end of the lane: small epochs go to the backup, and their output to the clients, by native threads
  * alone (native/lane). Where it has ended, or never was, epochs go by the channel.
  */
-import { notBeforeNs } from '../clock.js';
+import { notAfterNs } from '../clock.js';
 import { type NativeOutlet, type NativePrimaryLane, native } from '../native.js';
 
 export interface LaneListener {
-  /** @throws what ends the protection: a commit that nobody waits for */
   onCommitted(epoch: number): void;
   onEnded(why: string): void;
 }
@@ -63,7 +62,7 @@ export class EpochLane {
 
   /** Output that is committed until then (CLOCK_MONOTONIC) leaves at once. */
   leaseUntil(untilMs: number): void {
-    this.#lane?.leaseUntil(notBeforeNs(untilMs));
+    this.#lane?.leaseUntil(notAfterNs(untilMs));
   }
 
   /** When it returns, nothing leaves by it any more. */

@@ -3,6 +3,7 @@
  * until its epoch is released (the layout: tap-layout.ts). When the process dies its interfaces
  * vanish, the redirect leads nowhere and the kernel drops the guest's output: fail closed.
  */
+import { notAfterNs } from '../clock.js';
 import { messageOf } from '../errors.js';
 import { type NativeTapHolder, native } from '../native.js';
 import { holdError, holdErrorFrom } from './errors.js';
@@ -88,8 +89,7 @@ class HolderHold extends HeldOutput {
   }
 
   passUntil(deadlineMs: number): void {
-    const deadlineNs = BigInt(Math.max(0, Math.floor(deadlineMs * 1e6)));
-    this.call('pass', () => this.taps.passUntil(deadlineNs));
+    this.call('pass', () => this.taps.passUntil(notAfterNs(deadlineMs)));
   }
 
   protected override released(release: Promise<number>): Promise<number> {
