@@ -218,9 +218,9 @@ export class DomainKeeper {
 
   async #recover(): Promise<void> {
     this.#attention.begin();
-    const record = await this.#currentRecord();
+    const { record, living } = await this.#lookAtSession();
     if (record === undefined) return;
-    let situation = await situationHere(this.host, record, this.#session);
+    let situation = await situationHere(this.host, record, living);
     let step = nextStep(situation);
     let peerTerm = 0;
     if (step.step === 'ask') {
@@ -256,21 +256,21 @@ export class DomainKeeper {
     }
   }
 
-  async #startAgain(before: DomainRecord, step: 'protect' | 'reprotect'): Promise<void> {
+  async #startAgain(record: DomainRecord, step: 'protect' | 'reprotect'): Promise<void> {
     if (!this.#attention.mayTry()) return;
-    // The takeover may have ended since the session was looked at, and its session does so now.
-    const record = (await this.#currentRecord()) ?? before;
     await this.#makeRoom();
     const now: DomainRecord = { ...record, role: 'primary', endedOnPurpose: false };
     await this.host.records.write(now);
     await this.#startPrimary(now, step === 'reprotect' ? 'takeover' : 'start');
   }
 
-  /** What the sessions' states say is noted before anything is decided upon it. */
-  async #currentRecord(): Promise<DomainRecord | undefined> {
+  /** One look: what the session says is noted before anything is decided upon it. */
+  async #lookAtSession(): Promise<{ record: DomainRecord | undefined; living: State | 'none' }> {
     const record = await this.host.records.read(this.domain);
     const session = this.#session;
-    if (record === undefined || session === undefined) return record;
+    if (record === undefined || session === undefined) return { record, living: 'none' };
+    // One that ends meanwhile is looked at again: its end is an event of its own.
+    const ended = session.hasEnded;
     const status = await session.status();
     const now = { ...record };
     if (status.role === 'primary' && status.state === 'protected') {
@@ -278,9 +278,9 @@ export class DomainKeeper {
       this.#attention.succeeded();
     }
     if (status.takeover !== undefined) now.takeover = status.takeover;
-    if (session.hasEnded && status.reason?.code === 'AGENT_GUEST_GONE') now.endedOnPurpose = true;
+    if (ended && status.reason?.code === 'AGENT_GUEST_GONE') now.endedOnPurpose = true;
     await this.#note(record, now);
-    return now;
+    return { record: now, living: ended ? 'none' : status.state };
   }
 
   /** A primary that opens its heartbeat paths again asks often, and nothing is new: no durable write then. */

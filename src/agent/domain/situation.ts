@@ -1,11 +1,9 @@
 /** Gathers what src/failover/recovery.ts decides upon. */
 import { messageOf } from '../../errors.js';
 import type { Situation } from '../../failover/recovery.js';
-import type { State } from '../../failover/states.js';
 import { native } from '../../native.js';
 import type { Host } from '../host.js';
 import { LOG_EVENTS } from '../log.js';
-import type { SessionProcess } from '../session/session-process.js';
 import type { DomainRecord } from './domain-record.js';
 import { askReport } from './report-request.js';
 
@@ -13,12 +11,11 @@ import { askReport } from './report-request.js';
 export async function situationHere(
   host: Host,
   record: DomainRecord,
-  session: SessionProcess | undefined,
+  session: Situation['session'],
 ): Promise<Situation> {
   const { domain, role, wanted, established, settings } = record;
   const { ours, startable, term } = await host.terms.read(domain);
   const automatic = wanted === 'protected' && established && settings.recovery === 'automatic';
-  const state = await livingState(session);
   return {
     role,
     automatic,
@@ -26,10 +23,10 @@ export async function situationHere(
     startable,
     // Disks that went live may be newer than the other host's, whatever became of the promotion.
     unfinished: promotionIsOpen(record, { ours, term }) && !isLive(host, domain),
-    session: state,
+    session,
     // A session that lives knows better.
     guest:
-      automatic && (state === 'none' || state === 'promoted')
+      automatic && (session === 'none' || session === 'promoted')
         ? await guest(host, domain)
         : 'unknown',
     peer: 'unasked',
@@ -63,13 +60,6 @@ export function promotionIsOpen(
 
 function isLive({ holdings }: Host, domain: string): boolean {
   return native.disks.readRecord(holdings.disks.journalDirectory(domain)).state === 'live';
-}
-
-/** A session that is about to end is waited for: its end is an event of its own. */
-async function livingState(session: SessionProcess | undefined): Promise<State | 'none'> {
-  if (session === undefined || session.hasEnded) return 'none';
-  const { state } = await session.status();
-  return session.hasEnded ? 'none' : state;
 }
 
 async function guest(host: Host, domain: string): Promise<Situation['guest']> {
