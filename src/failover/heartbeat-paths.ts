@@ -12,7 +12,7 @@
 import { monotonicMs } from '../clock.js';
 import type { FrameChannel } from '../wire/channel.js';
 import { wireError } from '../wire/errors.js';
-import { HEARTBEAT_BYTES } from '../wire/limits.js';
+import { CONNECT_TIMEOUT_MS, HEARTBEAT_BYTES, HELLO_TIMEOUT_MS } from '../wire/limits.js';
 import type { HeartbeatPolicy } from '../wire/messages.js';
 import { hostOfPeer } from '../wire/peer-host.js';
 import { HeartbeatMonitor } from './heartbeat.js';
@@ -60,6 +60,8 @@ const ANSWER_LATE_INTERVALS = 1.5;
 const PATH_SILENT_INTERVALS = 3;
 /** One that is silent for so many time-outs is down; a busy machine may keep it waiting for one. */
 const PATH_DOWN_TIMEOUTS = 4;
+/** Until the first path is open nobody is silent: opening it may take this long. */
+const OPENING_MS_MAX = CONNECT_TIMEOUT_MS + HELLO_TIMEOUT_MS;
 
 export class HeartbeatPaths {
   readonly #monitor: HeartbeatMonitor;
@@ -73,6 +75,7 @@ export class HeartbeatPaths {
   /** Paths on which an answer is due: the peer's to us, or ours to the peer. */
   #due: number[] = [];
   #answering = false;
+  #opened = false;
   #reported = false;
   #silentMs = 0;
   /** Newest heartbeat heard: when the peer sent it, by its own clock. */
@@ -120,6 +123,7 @@ export class HeartbeatPaths {
     }
     this.#channels[path]?.destroy();
     this.#channels[path] = channel;
+    this.#opened = true;
     this.#addresses[path] ??= hostOfPeer(channel.peer);
     this.#monitor.heard(path, monotonicMs());
     channel.expectSmall();
@@ -198,7 +202,7 @@ export class HeartbeatPaths {
   #beat(paths: readonly number[]): void {
     if (this.#ended.signal.aborted) return;
     const now = monotonicMs();
-    const verdict = this.#monitor.look(now, this.listener.patience());
+    const verdict = this.#monitor.look(now, this.#patience);
     this.#silentMs = verdict.silentMs;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#tick(), verdict.nextMs);
@@ -216,6 +220,11 @@ export class HeartbeatPaths {
       this.#reported = true;
       this.listener.onSilent(verdict.silentMs);
     }
+  }
+
+  get #patience(): number {
+    const patience = this.listener.patience();
+    return this.#opened ? patience : Math.max(patience, OPENING_MS_MAX / this.#monitor.timeoutMs);
   }
 
   #lookAtPaths(nowMs: number): void {

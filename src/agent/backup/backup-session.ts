@@ -83,7 +83,10 @@ export class BackupSession {
         disks: { records: this.dependencies.disks, replicaDir: this.config.replicaDir },
         onFirstCommit: () => this.#raise('firstCommit'),
         onGone: (error) => this.#onPeerGone(error),
-        onSilent: () => this.#onSilent('peerLost'),
+        onSilent: (silentMs) => {
+          const message = `every heartbeat path silent for ${Math.round(silentMs)} ms`;
+          this.#onSilent('peerLost', reasonOf(wireError('WIRE_TIMED_OUT', message)));
+        },
         onStall: (lateMs) => this.dependencies.log.warn(LOG_EVENTS.stall, { lateMs }),
         onYield: (planned) => this.#onYield(planned),
         onGoodbye: (reason) => this.#onGoodbye(channel, reason),
@@ -99,7 +102,10 @@ export class BackupSession {
   async acceptHeartbeat(channel: FrameChannel, hello: Frame): Promise<void> {
     const { path } = decodeMessage('helloHeartbeat', hello.payload);
     await this.#acceptTerm(hello.term);
-    if (this.#peer === undefined) throw wireError('WIRE_UNEXPECTED', 'heartbeat before HELLO');
+    if (this.#peer === undefined) {
+      const why = this.#machine.reason?.message ?? 'heartbeat before HELLO';
+      throw wireError('WIRE_UNEXPECTED', why);
+    }
     await channel.sendMessage(
       'welcome',
       'welcome',
@@ -200,11 +206,11 @@ export class BackupSession {
     this.#end('peerLost', reason);
   }
 
-  #onSilent(cause: GrantReason): void {
+  #onSilent(cause: GrantReason, reason?: Reason): void {
     if (!this.#machine.accepts(cause)) return;
     this.#decide(cause);
     const ends = this.#machine.state === 'syncing';
-    if (ends) this.#end(cause, undefined);
+    if (ends) this.#end(cause, reason);
     else this.#raise(cause);
   }
 

@@ -110,6 +110,19 @@ describe('heartbeats', () => {
     expect(backup.onSilent).toHaveBeenCalledOnce();
   });
 
+  it.each([
+    'primary',
+    'backup',
+  ] as const)('are not missed by the %s while the first path is still being opened', async (role) => {
+    const { heartbeats, onSilent } = end(role, 1);
+    await delay(2 * policy.intervalMs * policy.missedMax);
+    expect(onSilent).not.toHaveBeenCalled();
+    const [here, there] = await connectedPair();
+    there.receive({ onFrame: () => undefined, onClosed: () => undefined });
+    heartbeats.use(0, here);
+    await vi.waitFor(() => expect(onSilent).toHaveBeenCalled(), 5_000);
+  });
+
   it('that stop are noticed by the primary as well', async () => {
     const [primary, backup] = [end('primary', 1), end('backup', 1)];
     const [here, there] = await connectedPair();
