@@ -1,6 +1,6 @@
 // What a client of the guest sees, in microseconds. Each answer is a line or more on standard output.
 //
-//   client ping  ADDRESS COUNT            ICMP echoes, each after a random gap: the round trips, one a line
+//   client ping  ADDRESS COUNT            ICMP echoes, each after a gap of another length: the round trips, one a line
 //   client redis ADDRESS CLIENTS SECONDS  SET and GET by turns over CLIENTS connections, each in a closed loop:
 //                                         "COUNT SECONDS" of all that were answered in time, then every latency
 //   client bulk  ADDRESS SECONDS          GETs of one large value, never fewer than DEPTH under way: "BYTES SECONDS"
@@ -25,9 +25,10 @@ enum {
   VALUE_BYTES = 64,
   BULK_BYTES = 1024 * 1024,
   DEPTH = 4,
-  // About as long as an interval: an echo comes at any phase of an epoch.
   GAP_MIN_US = 20000,
-  GAP_MAX_US = 60000,
+  // A whole number of the intervals of every mode. An answer comes at the end of an epoch, so that the gap behind it
+  // decides at which phase the next echo comes: over this span each phase is as likely as any other.
+  GAP_SPAN_US = 100000,
   // An answer that is held this long will not come.
   ANSWER_TIMEOUT_MS = 10000,
   SPIN_TIMEOUT_MS = 60000,
@@ -114,16 +115,21 @@ static int64_t EchoNs(int fd, const struct sockaddr_in* to, uint16_t id, uint16_
   }
 }
 
+// The golden ratio's multiples modulo 1 lie evenly in [0, 1), however many (Weyl's sequence): less noise than chance.
+static double Evenly(int i) {
+  const double multiple = i * 0.6180339887498949;
+  return multiple - (double)(long)multiple;
+}
+
 static void Ping(const char* address, int count) {
   const struct sockaddr_in to = AddressOf(address, 0);
   const int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
   if (fd < 0) Fail("socket");
-  srandom((unsigned)NowNs());
   const uint16_t id = htons((uint16_t)getpid());
   // The first one also finds the neighbour’s address.
   EchoNs(fd, &to, id, 0);
   for (int i = 1; i <= count; i++) {
-    const long gap_us = GAP_MIN_US + random() % (GAP_MAX_US - GAP_MIN_US);
+    const long gap_us = GAP_MIN_US + (long)(Evenly(i) * GAP_SPAN_US);
     const struct timespec gap = {0, gap_us * 1000};
     nanosleep(&gap, NULL);
     printf("%.1f\n", (double)EchoNs(fd, &to, id, htons((uint16_t)i)) / 1e3);

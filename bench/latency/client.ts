@@ -30,7 +30,7 @@ export class MeasuringClient {
     return new MeasuringClient(lab, directory);
   }
 
-  /** Round trips of ICMP echoes with random gaps of 20 to 60 ms, µs. @throws LAB_COMMAND_FAILED */
+  /** Round trips of ICMP echoes with gaps of 20 to 120 ms, evenly, µs. @throws LAB_COMMAND_FAILED */
   async ping(address: string, count: number, from: Place = this.lab.client): Promise<number[]> {
     return parseMicroseconds(await this.#run(from, ['ping', address, count]));
   }
