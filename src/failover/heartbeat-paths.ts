@@ -63,6 +63,11 @@ const PATH_DOWN_TIMEOUTS = 4;
 /** Until the first path is open nobody is silent: opening it may take this long. */
 const OPENING_MS_MAX = CONNECT_TIMEOUT_MS + HELLO_TIMEOUT_MS;
 
+/** WIRE_TIMED_OUT, for `onSilent`. */
+export function silenceError(silentMs: number): Error {
+  return wireError('WIRE_TIMED_OUT', `every heartbeat path silent for ${Math.round(silentMs)} ms`);
+}
+
 export class HeartbeatPaths {
   readonly #monitor: HeartbeatMonitor;
   readonly #channels: (FrameChannel | undefined)[];

@@ -7,6 +7,7 @@ import { monotonicMs } from '../../clock.js';
 import { deferred } from '../../deferred.js';
 import { messageOf } from '../../errors.js';
 import { type Arbiter, type GrantReason, staticArbiter } from '../../failover/arbiter.js';
+import { silenceError } from '../../failover/heartbeat-paths.js';
 import type { Event } from '../../failover/states.js';
 import { failoverError } from '../../failover/table.js';
 import { type Hypervisor, openHypervisor } from '../../hypervisor/connection.js';
@@ -83,10 +84,7 @@ export class BackupSession {
         disks: { records: this.dependencies.disks, replicaDir: this.config.replicaDir },
         onFirstCommit: () => this.#raise('firstCommit'),
         onGone: (error) => this.#onPeerGone(error),
-        onSilent: (silentMs) => {
-          const message = `every heartbeat path silent for ${Math.round(silentMs)} ms`;
-          this.#onSilent('peerLost', reasonOf(wireError('WIRE_TIMED_OUT', message)));
-        },
+        onSilent: (silentMs) => this.#onSilent('peerLost', reasonOf(silenceError(silentMs))),
         onStall: (lateMs) => this.dependencies.log.warn(LOG_EVENTS.stall, { lateMs }),
         onYield: (planned) => this.#onYield(planned),
         onGoodbye: (reason) => this.#onGoodbye(channel, reason),

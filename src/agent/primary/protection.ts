@@ -19,7 +19,7 @@ import type { EpochRecords } from '../../epoch/records.js';
 import { Shipper } from '../../epoch/shipper.js';
 import { type SyncProgress, syncMemory } from '../../epoch/sync.js';
 import { messageOf } from '../../errors.js';
-import type { HeartbeatSummary } from '../../failover/heartbeat-paths.js';
+import { type HeartbeatSummary, silenceError } from '../../failover/heartbeat-paths.js';
 import { Lease } from '../../failover/lease.js';
 import { checkDeviceState } from '../../hypervisor/whole-state.js';
 import { native } from '../../native.js';
@@ -265,9 +265,7 @@ export class Protection {
   /** Every heartbeat path is silent. A backup that is ending its standby has other things to do. */
   suspect(silentMs: number): void {
     if (this.#goodbyeSaid !== undefined) return;
-    this.fail(
-      wireError('WIRE_TIMED_OUT', `every heartbeat path silent for ${Math.round(silentMs)} ms`),
-    );
+    this.fail(silenceError(silentMs));
   }
 
   /** The attempt is over: what waits is rejected, the link is cut. Idempotent. */
