@@ -70,10 +70,11 @@ export const EPOCHS_REPORTED_DEFAULT = 1_000;
 export const CHUNK_BUFFERS_KEPT = 64;
 
 /**
- * Only a backup that could take over is in a hurry. A primary waits this many times longer for its
- * backup, and a backup during sync for its primary: to suspect means to start from nothing.
+ * Only a backup that could take over is in a hurry: a primary waits this many times longer for its backup. Until the
+ * first commit both wait longer still, as to suspect means to copy everything again.
  */
 export const PATIENCE = 4;
+export const SYNC_PATIENCE = 12;
 
 /** One event: a write of that size to a file is never seen in part by a reader of whole lines. */
 export const EVENT_LINE_BYTES_MAX = 4_096;

@@ -26,7 +26,7 @@ import {
   type Message,
 } from '../../wire/messages.js';
 import { hostOfPeer } from '../../wire/peer-host.js';
-import { CHUNK_BUFFERS_KEPT, PATIENCE } from '../limits.js';
+import { CHUNK_BUFFERS_KEPT, SYNC_PATIENCE } from '../limits.js';
 import { LOG_EVENTS, type Log } from '../log.js';
 import { notePath } from '../session/heartbeat-notes.js';
 import { refuse } from '../session/refusal.js';
@@ -100,7 +100,7 @@ export class BackupPeer {
       onSilent: listener.onSilent,
       onStall: listener.onStall,
       onPath: (path) => notePath(listener.log, path),
-      patience: () => (this.#receiver.committed === undefined ? PATIENCE : 1),
+      patience: () => (this.#receiver.committed === undefined ? SYNC_PATIENCE : 1),
     });
   }
 

@@ -2,13 +2,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { UnderstudyError } from '../../errors.js';
 import type { State } from '../../failover/states.js';
-import { agentError } from '../errors.js';
+import { agentError, type agentErrors } from '../errors.js';
 import type { DomainStatus } from '../status.js';
 
 /** The agent has no push for this; a look costs it under a millisecond. */
 const LOOK_EVERY_MS = 100;
 
 const COPYING: ReadonlySet<State> = new Set(['syncing', 're-protecting']);
+/** Its process runs: it is late and has not ended. */
+const SILENT: keyof typeof agentErrors = 'AGENT_SESSION_SILENT';
 
 export async function waitProtected(
   look: () => Promise<DomainStatus>,
@@ -19,8 +21,10 @@ export async function waitProtected(
     const status = await look();
     options.onStatus(status);
     if (status.state === 'protected') return status;
-    if (!COPYING.has(status.state)) throw endedAs(status);
-    if (performance.now() > deadlineMs) {
+    const late = performance.now() > deadlineMs;
+    const silent = status.reason?.code === SILENT;
+    if (silent ? late : !COPYING.has(status.state)) throw endedAs(status);
+    if (late) {
       const seconds = Math.round(options.timeoutMs / 1000);
       throw agentError(
         'AGENT_WAIT_TIMED_OUT',

@@ -21,7 +21,7 @@ import {
 import { connectSecure } from '../../wire/secure-connect.js';
 import type { PeerTrust } from '../../wire/trust.js';
 import { settingsOf } from '../domain/domain-record.js';
-import { PATH_REOPEN_DELAY_MS, PATIENCE, PREPARE_TIMEOUT_MS } from '../limits.js';
+import { PATH_REOPEN_DELAY_MS, PREPARE_TIMEOUT_MS } from '../limits.js';
 import { LOG_EVENTS, type Log } from '../log.js';
 import { notePath } from '../session/heartbeat-notes.js';
 import { refusalOf } from '../session/refusal.js';
@@ -41,6 +41,8 @@ export interface LinkRequest {
   onSilent: (silentMs: number) => void;
   /** The backup has heard what was sent at `sentAtMs` (CLOCK_MONOTONIC). */
   onHeard: (sentAtMs: number) => void;
+  /** How many times longer than the policy says the backup may be silent now. */
+  patience: () => number;
 }
 
 export interface BackupLink {
@@ -156,7 +158,7 @@ async function connectHeartbeats(
       onSilent: request.onSilent,
       onStall: (lateMs) => log.warn(LOG_EVENTS.stall, { lateMs }),
       onHeard: request.onHeard,
-      patience: () => PATIENCE,
+      patience: request.patience,
       onPath: (path, number) => {
         notePath(log, path);
         if (path.up || reopening.has(number)) return;

@@ -15,7 +15,7 @@ import type { TermStore } from '../../failover/term-store.js';
 import { wireError } from '../../wire/errors.js';
 import type { PeerTrust } from '../../wire/trust.js';
 import { agentError } from '../errors.js';
-import { GOODBYE_FOR_GOOD } from '../limits.js';
+import { GOODBYE_FOR_GOOD, PATIENCE, SYNC_PATIENCE } from '../limits.js';
 import { LOG_EVENTS, type Log } from '../log.js';
 import { SessionMachine } from '../session/machine.js';
 import type { PrimaryConfig } from '../session/session-config.js';
@@ -277,6 +277,7 @@ export class PrimarySession {
       firstEpoch: (this.#protection?.lastEpoch ?? this.#lastEpoch) + 1,
       onSilent: (silentMs) => this.#protection?.suspect(silentMs),
       onHeard: (sentAtMs) => this.#protection?.heard(sentAtMs),
+      patience: () => (this.#machine.accepts('firstCommit') ? SYNC_PATIENCE : PATIENCE),
     });
   }
 

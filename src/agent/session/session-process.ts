@@ -87,20 +87,14 @@ export class SessionProcess {
   /** The live status; of a session that ended or does not answer, the last one and what that means. */
   async status(): Promise<DomainStatus> {
     try {
-      if (this.#end === undefined) {
-        const { socket } = this.paths;
-        const answer = await controlRequest(
-          socket,
-          'GET',
-          '/v1/status',
-          undefined,
-          STATUS_TIMEOUT_MS,
-        );
-        return answer as DomainStatus;
-      }
+      if (this.#end === undefined) return await liveStatus(this.paths);
     } catch (cause) {
       // A session that ends closes its socket a moment before its process is gone.
-      if (!(await this.endsWithin(STATUS_TIMEOUT_MS))) {
+      const gone = this.endsWithin(STATUS_TIMEOUT_MS);
+      // Not the session may have stood still but this process: the answer came, and was read too late.
+      const answer = await liveStatus(this.paths).catch(() => undefined);
+      if (answer !== undefined) return answer;
+      if (!(await gone)) {
         const message = `the ${this.name.role} session does not answer: ${messageOf(cause)}`;
         return this.#lastStatus(agentError('AGENT_SESSION_SILENT', message, { cause }));
       }
@@ -165,19 +159,17 @@ export class SessionProcess {
   }
 }
 
+async function liveStatus({ socket }: SessionPaths): Promise<DomainStatus> {
+  const timeoutMs = STATUS_TIMEOUT_MS;
+  return (await controlRequest(socket, 'GET', '/v1/status', undefined, timeoutMs)) as DomainStatus;
+}
+
 /** A session outlives its agent; another one for the same domain and role would fight with it. */
 async function requireNobody({ domain, role }: SessionName, paths: SessionPaths): Promise<void> {
   if (!existsSync(paths.socket)) return;
   let pid: number;
   try {
-    const status = await controlRequest(
-      paths.socket,
-      'GET',
-      '/v1/status',
-      undefined,
-      STATUS_TIMEOUT_MS,
-    );
-    pid = (status as DomainStatus).sessionPid;
+    pid = (await liveStatus(paths)).sessionPid;
   } catch (error) {
     // Nobody listens: the socket is a dead session's.
     if (isDeadSocket(error)) return;
