@@ -8,10 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { AgentClient, type ProtectBody } from '../agent/control/client.js';
 import { controlSocket } from '../agent/control/control-socket.js';
 import { waitProtected } from '../agent/control/wait-protected.js';
+import type { EventRecord } from '../agent/events/events.js';
 import { AGENT_PORT_DEFAULT, RUN_DIR_DEFAULT } from '../agent/limits.js';
 import type { DomainStatus } from '../agent/status.js';
 import { CONFIG_FILE_DEFAULT } from '../config/paths.js';
 import { UnderstudyError } from '../errors.js';
+import type { State } from '../failover/states.js';
 import { labError } from './errors.js';
 import { writeHostFiles } from './host-files.js';
 import type { Lab } from './lab.js';
@@ -141,6 +143,26 @@ export class HostPair {
       }
       await delay(AGENT_POLL_MS);
     }
+  }
+
+  /**
+   * Resolves with the domain's change to `state` on that host at `since` or later, also when it is over by now.
+   * @throws LAB_STATE_NOT_REACHED
+   */
+  async waitEntered(
+    name: HostName,
+    domain: string,
+    state: State,
+    { since, timeoutMs }: { since: Date; timeoutMs: number },
+  ): Promise<EventRecord> {
+    const { client } = this.agents[name];
+    const asked = { domain, since: since.toISOString() };
+    for await (const event of client.followEvents(asked, AbortSignal.timeout(timeoutMs))) {
+      if (event.event === 'state-changed' && event.to === state) return event;
+    }
+    const { state: now, reason } = await client.status(domain);
+    const message = `${domain} on host ${name} was not ${state} in ${timeoutMs} ms; it is ${now} ${reason?.message ?? ''}`;
+    throw labError('LAB_STATE_NOT_REACHED', message);
   }
 
   #respawn({ name, process: agent }: LabAgent): void {

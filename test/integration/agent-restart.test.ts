@@ -92,12 +92,13 @@ describe('an agent that is killed and started again', () => {
   it('notices when a session ends that it did not start', async () => {
     await pair.restartAgent('b');
     const { sessionPid } = await status('b');
+    const since = new Date();
     process.kill(sessionPid, 'SIGKILL');
     await eventually(async () => {
       expect((await status('b')).reason).toMatchObject({ code: 'AGENT_SESSION_DIED' });
       expect(await lab.host('b').virsh('list', '--name')).not.toContain(guest.name);
     });
-    await eventually(async () => expect((await status('a')).state).toBe('degraded'));
+    await pair.waitEntered('a', guest.name, 'degraded', { since, timeoutMs: 20_000 });
     await pair.agent('a').client.unprotect(guest.name, true);
   });
 });

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { EventRecord } from '../../src/agent/events/events.js';
 import { AGENT_PORT_DEFAULT } from '../../src/agent/limits.js';
 import type { DomainStatus } from '../../src/agent/status.js';
 import { Lab } from '../../src/lab/lab.js';
@@ -20,8 +21,8 @@ import {
 } from './lab-steps.js';
 
 const PREFIX = labPrefix('df');
-const DEGRADED_TIMEOUT_MS = 10_000;
-const AGAIN_TIMEOUT_MS = 30_000;
+const ENTERED_TIMEOUT_MS = 30_000;
+const AGAIN_TIMEOUT_MS = 60_000;
 /** The bound for which a guest's disk may stand still, and some time to see it. */
 const FREEZE_MS_MAX = 2_000;
 const LOOK_MS = 1_000;
@@ -57,13 +58,18 @@ describe('a protected domain with disks', () => {
   const status = (host: 'a' | 'b'): Promise<DomainStatus> =>
     scene.pair.agent(host).client.status(guest.name);
 
-  const waitState = (state: DomainStatus['state'], timeoutMs: number): Promise<DomainStatus> =>
-    scene.pair.waitFor('a', guest.name, (now) => now.state === state, timeoutMs);
+  const entered = (state: DomainStatus['state'], since: Date): Promise<EventRecord> =>
+    scene.pair.waitEntered('a', guest.name, state, { since, timeoutMs: ENTERED_TIMEOUT_MS });
 
-  /** Protected again after having been degraded; what the outage cost. */
-  async function protectedAgain(): Promise<{ degraded: DomainStatus; again: DomainStatus }> {
-    const degraded = await waitState('degraded', DEGRADED_TIMEOUT_MS);
-    return { degraded, again: await waitState('protected', AGAIN_TIMEOUT_MS) };
+  const waitProtected = (): Promise<DomainStatus> =>
+    scene.pair.waitFor('a', guest.name, ({ state }) => state === 'protected', AGAIN_TIMEOUT_MS);
+
+  /** Protected again after having been degraded since then; what the outage cost. */
+  async function protectedAgain(
+    since: Date,
+  ): Promise<{ degraded: EventRecord; again: DomainStatus }> {
+    const degraded = await entered('degraded', since);
+    return { degraded, again: await waitProtected() };
   }
 
   async function takeOver(): Promise<void> {
@@ -81,8 +87,10 @@ describe('a protected domain with disks', () => {
 
   it('sends only what changed after its backup session was killed', async () => {
     await diskChecksAdvance(scene.witness, guest.ip);
-    process.kill((await status('b')).sessionPid, 'SIGKILL');
-    const { again } = await protectedAgain();
+    const { sessionPid } = await status('b');
+    const since = new Date();
+    process.kill(sessionPid, 'SIGKILL');
+    const { again } = await protectedAgain(since);
     expect(again.mirror?.how).toBe('replay');
     expect(again.mirror?.shippedBytes).toBeLessThan(16 * 1024 ** 2);
     await takeOver();
@@ -90,8 +98,9 @@ describe('a protected domain with disks', () => {
 
   it('starts its mirrors again when somebody aborts one, and sends only what differs', async () => {
     const before = await status('a');
+    const since = new Date();
     await scene.lab.host('a').virsh('blockjob', guest.name, 'vda', '--abort');
-    const { degraded, again } = await protectedAgain();
+    const { degraded, again } = await protectedAgain(since);
     expect(degraded.reason?.code).toMatch(/^(DISK_MIRROR_LOST|HYP_MIRROR_LOST)$/);
     expect(again.mirror?.how).toBe('compare');
     expect(again.epochs?.committed).toBeGreaterThan(before.epochs?.committed ?? 0);
@@ -99,18 +108,21 @@ describe('a protected domain with disks', () => {
   });
 
   it('is repaired from the beginning when its backup dies in the middle of a repair', async () => {
+    const aborted = new Date();
     await scene.lab.host('a').virsh('blockjob', guest.name, 'vdb', '--abort');
-    await waitState('degraded', DEGRADED_TIMEOUT_MS);
-    await waitState('syncing', AGAIN_TIMEOUT_MS);
-    process.kill((await status('b')).sessionPid, 'SIGKILL');
-    await waitState('degraded', DEGRADED_TIMEOUT_MS);
-    const again = await waitState('protected', AGAIN_TIMEOUT_MS);
+    await entered('degraded', aborted);
+    await entered('syncing', aborted);
+    const { sessionPid } = await status('b');
+    const killed = new Date();
+    process.kill(sessionPid, 'SIGKILL');
+    const { again } = await protectedAgain(killed);
     expect(again.mirror?.how).toBe('compare');
     await takeOver();
   });
 
   it('lets its guest go on when the session stands still, within the bound', async () => {
     const { sessionPid } = await status('a');
+    const since = new Date();
     process.kill(sessionPid, 'SIGSTOP');
     try {
       await delay(FREEZE_MS_MAX);
@@ -125,7 +137,7 @@ describe('a protected domain with disks', () => {
     // A primary that stood still was silent: the backup took over, and the old copy ends.
     const { takeover } = await waitTakeover(scene.pair, 'b', guest.name);
     expect(takeover?.diskEpoch).toBe(takeover?.epoch);
-    await waitState('fenced', DEGRADED_TIMEOUT_MS);
+    await entered('fenced', since);
     expect((await diskChecksAdvance(scene.witness, guest.ip)).mismatches).toBe(0n);
   });
 

@@ -20,7 +20,7 @@ import {
 } from './lab-steps.js';
 
 const PREFIX = labPrefix('ds');
-const STATE_TIMEOUT_MS = 30_000;
+const STATE_TIMEOUT_MS = 60_000;
 const REPLICAS = '/var/lib/understudy/replicas';
 
 describe('a protected domain with disks', () => {

@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { runInKernelVm } from '../../src/lab/kernel-vm.js';
 
-/** The emulated machine runs some hundred tc and ip commands: half a minute where nothing else runs. */
-const timeoutMs = 240_000;
+/** The emulated machine runs some hundred tc and ip commands: 70 s, on a busy machine three times as long. */
+const timeoutMs = 480_000;
 
 it('the plug backend holds, notices who takes it away, and survives its process', {
   timeout: timeoutMs + 60_000,
