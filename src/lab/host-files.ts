@@ -1,6 +1,7 @@
 /** What the laboratory's hosts have under /etc/understudy: a CA of their own, certificates, configuration, hosts. */
 import { stringify } from 'yaml';
 import { AGENT_PORT_DEFAULT } from '../agent/limits.js';
+import type { Config } from '../config/config-file.js';
 import { type ClusterHost, renderHosts } from '../config/hosts-file.js';
 import { CONFIG_FILE_DEFAULT, HOSTS_FILE_DEFAULT, PKI_DIR_DEFAULT } from '../config/paths.js';
 import { writeDurable } from '../durable-file.js';
@@ -16,7 +17,10 @@ const HOSTS: readonly ClusterHost[] = HOST_NAMES.map((name) => ({
 }));
 
 /** Host a is where the CA was made, as after `understudy host init` there and `host add` for b. */
-export async function writeHostFiles(lab: Lab, { encrypt }: { encrypt: boolean }): Promise<void> {
+export async function writeHostFiles(
+  lab: Lab,
+  { encrypt, heartbeat }: { encrypt: boolean; heartbeat: Config['heartbeat'] | undefined },
+): Promise<void> {
   const authority = await makeAuthority();
   for (const subject of HOSTS) {
     const { name } = subject;
@@ -28,7 +32,10 @@ export async function writeHostFiles(lab: Lab, { encrypt }: { encrypt: boolean }
     await writeDurable(files.certificate, certificate);
     await writeDurable(files.key, key);
     await writeDurable(`${host.runDir}${HOSTS_FILE_DEFAULT}`, renderHosts(HOSTS));
-    const config = { host: name, libvirt: host.libvirtUri, replication: { encrypt } };
+    const config = {
+      ...{ host: name, libvirt: host.libvirtUri, replication: { encrypt } },
+      ...(heartbeat === undefined ? {} : { heartbeat }),
+    };
     await writeDurable(`${host.runDir}${CONFIG_FILE_DEFAULT}`, stringify(config));
   }
 }

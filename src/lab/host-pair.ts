@@ -11,6 +11,7 @@ import { waitProtected } from '../agent/control/wait-protected.js';
 import type { EventRecord } from '../agent/events/events.js';
 import { AGENT_PORT_DEFAULT, RUN_DIR_DEFAULT } from '../agent/limits.js';
 import type { DomainStatus } from '../agent/status.js';
+import type { Config } from '../config/config-file.js';
 import { CONFIG_FILE_DEFAULT } from '../config/paths.js';
 import { UnderstudyError } from '../errors.js';
 import type { State } from '../failover/states.js';
@@ -36,6 +37,8 @@ export interface HostPairOptions {
   respawnAgents?: boolean;
   /** Whether the replication link is encrypted (default true). */
   encrypt?: boolean;
+  /** Of protections that say nothing else, in config.yaml's words (default: the product's). */
+  heartbeat?: Config['heartbeat'];
 }
 
 export class HostPair {
@@ -53,9 +56,9 @@ export class HostPair {
   /** Starts both agents and waits until they answer. @throws LAB_AGENT_NOT_READY */
   static async start(
     lab: Lab,
-    { encrypt = true, respawnAgents = false }: HostPairOptions = {},
+    { encrypt = true, respawnAgents = false, heartbeat }: HostPairOptions = {},
   ): Promise<HostPair> {
-    await writeHostFiles(lab, { encrypt });
+    await writeHostFiles(lab, { encrypt, heartbeat });
     const [a, b] = await Promise.all([startAgent(lab, 'a'), startAgent(lab, 'b')]);
     return new HostPair(lab, { a, b }, respawnAgents);
   }

@@ -12,6 +12,7 @@ import {
   killQemu,
   labPrefix,
   nothingForgotten,
+  PATIENT,
   waitTakeover,
 } from './lab-steps.js';
 
@@ -26,7 +27,7 @@ describe('an agent that is killed and started again', () => {
 
   beforeAll(async () => {
     lab = await Lab.up({ prefix: PREFIX });
-    pair = await HostPair.start(lab);
+    pair = await HostPair.start(lab, PATIENT);
   });
   afterAll(() => Lab.tearDown(PREFIX));
   beforeEach(async () => {

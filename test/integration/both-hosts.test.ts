@@ -8,7 +8,14 @@ import { HostPair } from '../../src/lab/host-pair.js';
 import { Lab } from '../../src/lab/lab.js';
 import type { GuestRecord } from '../../src/lab/state.js';
 import { Witness } from '../../src/lab/witness.js';
-import { diskChecksAdvance, eventually, killQemu, labPrefix, waitTakeover } from './lab-steps.js';
+import {
+  diskChecksAdvance,
+  eventually,
+  killQemu,
+  labPrefix,
+  PATIENT,
+  waitTakeover,
+} from './lab-steps.js';
 
 const PREFIX = labPrefix('bh');
 const READY_TIMEOUT_MS = 60_000;
@@ -21,7 +28,7 @@ describe('when both hosts lose power at once', () => {
 
   beforeAll(async () => {
     lab = await Lab.up({ prefix: PREFIX });
-    pair = await HostPair.start(lab);
+    pair = await HostPair.start(lab, PATIENT);
     witness = await Witness.start(lab.client);
     guest = await lab.startGuest({
       name: 'both',
@@ -42,7 +49,7 @@ describe('when both hosts lose power at once', () => {
   async function powerFailure(): Promise<void> {
     await Promise.all([lab.killHost('a'), lab.killHost('b')]);
     await Promise.all([lab.bootHost('a'), lab.bootHost('b')]);
-    pair = await HostPair.start(lab);
+    pair = await HostPair.start(lab, PATIENT);
   }
 
   const status = (host: 'a' | 'b') => pair.agent(host).client.status(guest.name);

@@ -11,6 +11,7 @@ import {
   killQemu,
   labPrefix,
   nothingForgotten,
+  PATIENT,
   waitTakeover,
 } from './lab-steps.js';
 
@@ -25,7 +26,7 @@ describe('a protected domain', () => {
 
   beforeAll(async () => {
     lab = await Lab.up({ prefix: PREFIX });
-    pair = await HostPair.start(lab);
+    pair = await HostPair.start(lab, PATIENT);
   });
   afterAll(() => Lab.tearDown(PREFIX));
 

@@ -13,6 +13,7 @@ import {
   diskChecksAdvance,
   killQemu,
   nothingForgotten,
+  PATIENT,
   waitTakeover,
 } from './lab-steps.js';
 
@@ -34,7 +35,7 @@ export interface Scene {
 
 export async function startScene(prefix: string): Promise<Scene> {
   const lab = await Lab.up({ prefix });
-  const pair = await HostPair.start(lab);
+  const pair = await HostPair.start(lab, PATIENT);
   return { lab, pair, witness: await Witness.start(lab.client) };
 }
 

@@ -14,12 +14,13 @@ import {
   eventually,
   labPrefix,
   nothingForgotten,
+  PATIENT,
   waitTakeover,
 } from './lab-steps.js';
 
 const PREFIX = labPrefix('fa');
 /** A connection that ends is noticed at once, on a busy machine later. */
-const LOST_MS_MAX = 10_000;
+const LOST_MS_MAX = 20_000;
 /** Long enough for a hundred beacons. */
 const LISTEN_MS = 400;
 
@@ -32,7 +33,7 @@ describe('a protected domain', () => {
 
   beforeAll(async () => {
     lab = await Lab.up({ prefix: PREFIX });
-    pair = await HostPair.start(lab);
+    pair = await HostPair.start(lab, PATIENT);
   });
   afterAll(() => Lab.tearDown(PREFIX));
 

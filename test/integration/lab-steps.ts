@@ -3,13 +3,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { DomainStatus } from '../../src/agent/status.js';
 import type { BeaconReport } from '../../src/lab/beacon-log.js';
-import type { HostPair } from '../../src/lab/host-pair.js';
+import type { HostPair, HostPairOptions } from '../../src/lab/host-pair.js';
 import type { Lab } from '../../src/lab/lab.js';
 import type { HostName } from '../../src/lab/layout.js';
 import type { DiskstampReport, MemstampReport, Witness } from '../../src/lab/witness.js';
 
 const TAKEOVER_TIMEOUT_MS = 20_000;
 const CHECKS_TIMEOUT_MS = 20_000;
+
+/**
+ * A machine that others share may stand still for a second. Where that is not what a test is about, it is no failure:
+ * silence counts after 1.5 s and not after 250 ms.
+ */
+export const PATIENT: HostPairOptions = { heartbeat: { interval: 50, missed: 30 } };
 
 /** A prefix of its own for each test file, so that one file's leftovers never meet another's. */
 export function labPrefix(name: string): string {

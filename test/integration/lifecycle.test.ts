@@ -8,7 +8,7 @@ import { HOST_NAMES, type HostName } from '../../src/lab/layout.js';
 import { restartLibvirtd } from '../../src/lab/libvirtd.js';
 import type { GuestRecord } from '../../src/lab/state.js';
 import { Witness } from '../../src/lab/witness.js';
-import { destroyEverywhere, killQemu, labPrefix, nothingForgotten } from './lab-steps.js';
+import { destroyEverywhere, killQemu, labPrefix, nothingForgotten, PATIENT } from './lab-steps.js';
 
 const PREFIX = labPrefix('lc');
 const AGAIN_TIMEOUT_MS = 60_000;
@@ -22,7 +22,7 @@ describe('a domain whose recovery is automatic', () => {
 
   beforeAll(async () => {
     lab = await Lab.up({ prefix: PREFIX });
-    pair = await HostPair.start(lab);
+    pair = await HostPair.start(lab, PATIENT);
   });
   afterAll(() => Lab.tearDown(PREFIX));
   beforeEach(async () => {

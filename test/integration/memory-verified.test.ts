@@ -10,7 +10,14 @@ import { Lab } from '../../src/lab/lab.js';
 import type { HostName } from '../../src/lab/layout.js';
 import type { GuestRecord } from '../../src/lab/state.js';
 import { Witness } from '../../src/lab/witness.js';
-import { checksAdvance, killQemu, labPrefix, nothingForgotten, waitTakeover } from './lab-steps.js';
+import {
+  checksAdvance,
+  killQemu,
+  labPrefix,
+  nothingForgotten,
+  PATIENT,
+  waitTakeover,
+} from './lab-steps.js';
 
 const TAKEOVERS = 10;
 /** By then the fault, which strikes every tenth epoch, has left out several ranges. */
@@ -25,7 +32,7 @@ describe('a guest that verifies its own memory', () => {
 
   beforeAll(async () => {
     lab = await Lab.up({ prefix: PREFIX });
-    pair = await HostPair.start(lab);
+    pair = await HostPair.start(lab, PATIENT);
     witness = await Witness.start(lab.client);
   });
   afterAll(async () => {

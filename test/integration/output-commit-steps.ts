@@ -10,7 +10,7 @@ import { STAMP_KINDS, type StampCounts, type TakeoverVerdict } from '../../src/l
 import type { GuestRecord } from '../../src/lab/state.js';
 import { type TalkerReport, Witness } from '../../src/lab/witness.js';
 import type { Random } from './disk-steps.js';
-import { destroyEverywhere, eventually, killQemu, waitTakeover } from './lab-steps.js';
+import { destroyEverywhere, eventually, killQemu, PATIENT, waitTakeover } from './lab-steps.js';
 
 /** How often each kind must be heard from a protected guest before a kill, and after the takeover. */
 export const HEARD_EACH_MIN = 10;
@@ -37,7 +37,7 @@ export interface Talk {
 
 export async function startTalkScene(prefix: string): Promise<TalkScene> {
   const lab = await Lab.up({ prefix });
-  const pair = await HostPair.start(lab);
+  const pair = await HostPair.start(lab, PATIENT);
   return { lab, pair, witness: await Witness.start(lab.client) };
 }
 

@@ -8,7 +8,7 @@ import { Lab } from '../../src/lab/lab.js';
 import type { HostName } from '../../src/lab/layout.js';
 import type { GuestRecord } from '../../src/lab/state.js';
 import { Witness } from '../../src/lab/witness.js';
-import { killQemu, labPrefix, nothingForgotten } from './lab-steps.js';
+import { killQemu, labPrefix, nothingForgotten, PATIENT } from './lab-steps.js';
 
 const PREFIX = labPrefix('om');
 const AGAIN_TIMEOUT_MS = 60_000;
@@ -24,7 +24,7 @@ describe('a guest with a monitor for us alone', () => {
 
   beforeAll(async () => {
     lab = await Lab.up({ prefix: PREFIX });
-    pair = await HostPair.start(lab);
+    pair = await HostPair.start(lab, PATIENT);
     witness = await Witness.start(lab.client);
     guest = await lab.startGuest({ name: 'own monitor', define: true, run: ['beacon'] });
   });

@@ -5,7 +5,14 @@ import { Lab } from '../../src/lab/lab.js';
 import type { HostName } from '../../src/lab/layout.js';
 import type { GuestRecord } from '../../src/lab/state.js';
 import { Witness } from '../../src/lab/witness.js';
-import { checksAdvance, eventually, killQemu, labPrefix, waitTakeover } from './lab-steps.js';
+import {
+  checksAdvance,
+  eventually,
+  killQemu,
+  labPrefix,
+  PATIENT,
+  waitTakeover,
+} from './lab-steps.js';
 
 const PREFIX = labPrefix('tw');
 const DOMAINS: readonly { name: string; on: HostName }[] = [
@@ -23,7 +30,7 @@ describe('two hosts that protect each other’s domains', () => {
 
   beforeAll(async () => {
     lab = await Lab.up({ prefix: PREFIX });
-    pair = await HostPair.start(lab);
+    pair = await HostPair.start(lab, PATIENT);
     witness = await Witness.start(lab.client);
     for (const { name, on } of DOMAINS) {
       const options = { memstamp_mib: 64, memstamp_writes: 500 };
