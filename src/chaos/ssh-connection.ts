@@ -37,44 +37,67 @@ export class SshConnection {
    * @throws CHAOS_HOST_UNREACHABLE also when it is not done within `timeoutMs`
    */
   async run(script: string, timeoutMs: number): Promise<Outcome> {
-    const client = await this.#connected();
+    const connected = this.#connected();
+    const client = await connected;
     const command = `${this.target.user === 'root' ? '' : 'sudo -n '}sh -c ${quoted(script)}`;
     return new Promise((resolve, reject) => {
-      const fail = (cause: unknown): void => {
+      const settled = (): void => {
         clearTimeout(timer);
-        // Whatever happens on it later belongs to nobody.
-        this.close();
+        client.off('close', onClose);
+      };
+      const fail = (cause: unknown): void => {
+        settled();
+        this.#forget(connected);
+        client.destroy();
         reject(this.#unreachable(cause));
       };
+      const onClose = (): void => fail('the connection was closed');
       const timer = setTimeout(() => fail(`no end within ${timeoutMs} ms`), timeoutMs);
-      client.once('close', () => fail('the connection was closed'));
-      client.exec(command, (error, channel) => {
-        if (error !== undefined) return fail(error);
-        collect(channel, (outcome) => {
-          clearTimeout(timer);
-          client.removeAllListeners('close');
-          resolve(outcome);
+      client.once('close', onClose);
+      try {
+        client.exec(command, (error, channel) => {
+          if (error !== undefined) return fail(error);
+          collect(channel, (outcome) => {
+            settled();
+            resolve(outcome);
+          });
         });
-      });
+      } catch (error) {
+        // It was closed since it was asked for.
+        fail(error);
+      }
     });
   }
 
-  /** The next command connects anew. */
+  /** What runs on it fails; the next command connects anew. */
   close(): void {
     const client = this.#client;
     this.#client = undefined;
     client?.then(
-      (open) => open.removeAllListeners('close').destroy(),
+      (open) => open.destroy(),
       () => undefined,
     );
   }
 
   #connected(): Promise<Client> {
-    this.#client ??= this.#connect().catch((error: unknown) => {
-      this.#client = undefined;
-      throw this.#unreachable(error);
-    });
-    return this.#client;
+    if (this.#client !== undefined) return this.#client;
+    const connected = this.#connect().then(
+      (client) => {
+        // A connection that was reset has no end, only a close.
+        const forget = (): void => this.#forget(connected);
+        return client.once('end', forget).once('close', forget);
+      },
+      (error: unknown) => {
+        this.#forget(connected);
+        throw this.#unreachable(error);
+      },
+    );
+    this.#client = connected;
+    return connected;
+  }
+
+  #forget(connected: Promise<Client>): void {
+    if (this.#client === connected) this.#client = undefined;
   }
 
   async #connect(): Promise<Client> {
@@ -96,9 +119,6 @@ export class SshConnection {
     });
     // From here on a failure closes the connection, and whoever uses it hears of that.
     client.on('error', () => undefined);
-    client.once('end', () => {
-      this.#client = undefined;
-    });
     return client;
   }
 
