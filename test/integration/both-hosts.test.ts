@@ -8,17 +8,9 @@ import { HostPair } from '../../src/lab/host-pair.js';
 import { Lab } from '../../src/lab/lab.js';
 import type { GuestRecord } from '../../src/lab/state.js';
 import { Witness } from '../../src/lab/witness.js';
-import {
-  diskChecksAdvance,
-  eventually,
-  killQemu,
-  labPrefix,
-  PATIENT,
-  waitTakeover,
-} from './lab-steps.js';
+import { diskChecksAdvance, killQemu, labPrefix, PATIENT, waitTakeover } from './lab-steps.js';
 
 const PREFIX = labPrefix('bh');
-const READY_TIMEOUT_MS = 60_000;
 
 describe('when both hosts lose power at once', () => {
   let lab: Lab;
@@ -58,10 +50,7 @@ describe('when both hosts lose power at once', () => {
   async function boots(host: 'a' | 'b'): Promise<void> {
     // Recovery is manual here: the operator decides that the other host does not run it.
     await pair.agent(host).client.unprotect(guest.name, true);
-    await lab.host(host).virsh('start', guest.name);
-    await eventually(async () => {
-      expect((await witness.diskstamp(guest.ip)).uptimeS).toBeGreaterThan(0);
-    }, READY_TIMEOUT_MS);
+    await lab.bootGuest(guest.name, host);
     expect((await diskChecksAdvance(witness, guest.ip)).mismatches).toBe(0n);
     await lab.host(host).virsh('destroy', guest.name);
   }
@@ -89,10 +78,7 @@ describe('when both hosts lose power at once', () => {
   });
 
   it('says that the promoted host’s disks are the newer, and they boot there', async () => {
-    await lab.host('a').virsh('start', guest.name);
-    await eventually(async () => {
-      await witness.diskstamp(guest.ip);
-    }, READY_TIMEOUT_MS);
+    await lab.bootGuest(guest.name);
     await pair.protect(guest.name);
     await killQemu(pair, 'a', guest.name);
     await waitTakeover(pair, 'b', guest.name);

@@ -162,7 +162,7 @@ describe('a protected domain with disks', () => {
       });
       await delay(waitMs);
       await client.unprotect(guest.name, true);
-      await scene.pair.waitFor('a', guest.name, ({ state }) => state === 'unprotected', 5_000);
+      await scene.pair.waitFor('a', guest.name, ({ state }) => state === 'unprotected', 20_000);
       await eventually(async () => {
         expect(await scene.lab.host('a').virsh('dumpxml', guest.name)).not.toContain('<mirror');
       });

@@ -8,8 +8,8 @@ import type { Lab } from '../../src/lab/lab.js';
 import type { HostName } from '../../src/lab/layout.js';
 import type { DiskstampReport, MemstampReport, Witness } from '../../src/lab/witness.js';
 
-const TAKEOVER_TIMEOUT_MS = 20_000;
-const CHECKS_TIMEOUT_MS = 20_000;
+const TAKEOVER_TIMEOUT_MS = 60_000;
+const CHECKS_TIMEOUT_MS = 60_000;
 
 /**
  * A machine that others share may stand still for a second. Where that is not what a test is about, it is no failure:

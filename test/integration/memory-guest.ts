@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export const GUEST_RAM_BYTES = 256 << 20;
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 60_000;
 
 /**
  * A disk whose boot sector (i386) needs no operating system; SeaBIOS wants more than one sector. It goes to protected mode and for ever writes a word to a random page

@@ -140,7 +140,7 @@ describe('a protected domain', () => {
       const { decidedAtMs = 0, resumedAtMs = 0 } = promoted.takeover ?? {};
       // Five heartbeats of 50 ms: so long the old host may have gone on.
       expect(resumedAtMs - decidedAtMs).toBeGreaterThanOrEqual(250);
-      await pair.waitFor('a', guest.name, ({ state }) => state === 'fenced', 5_000);
+      await pair.waitFor('a', guest.name, ({ state }) => state === 'fenced', 20_000);
       await eventually(async () => expect(await isHeard()).toBe(true));
     });
   });

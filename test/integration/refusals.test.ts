@@ -79,7 +79,7 @@ describe('refusals', () => {
   it('a backup where nobody listens', async () => {
     const { client } = pair.agent('a');
     await client.protect(guest.name, { backup: { host: HOST_ADDRESSES.b.repl, port: 9 } });
-    const status = await pair.waitFor('a', guest.name, ({ state }) => state !== 'syncing', 10_000);
+    const status = await pair.waitFor('a', guest.name, ({ state }) => state !== 'syncing', 60_000);
     expect(status.state).toBe('unprotected');
     expect(status.reason).toEqual(refused('WIRE_UNREACHABLE'));
     expect(await lab.host('a').virsh('domstate', guest.name)).toContain('running');

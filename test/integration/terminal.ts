@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { eventually } from './lab-steps.js';
 
-const SEEN_TIMEOUT_MS = 20_000;
+const SEEN_TIMEOUT_MS = 60_000;
 
 export class Terminal {
   #output = '';
