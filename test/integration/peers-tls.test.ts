@@ -1,6 +1,6 @@
 /** Hosts know each other: who is not of the cluster is refused, and what travels cannot be read on the way. */
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AGENT_PORT_DEFAULT } from '../../src/agent/limits.js';
 import { parseHosts, renderHosts } from '../../src/config/hosts-file.js';
@@ -60,10 +60,11 @@ async function readableFrames(
   // "listening on …" is its first word.
   if (recorder.stderr !== null) await once(recorder.stderr, 'data');
   await action();
+  // A domain is protected before its last heartbeat path is open.
+  await eventually(async () => expect((await stat(path)).size).toBeGreaterThan(2_000));
   recorder.kill('SIGINT');
   await once(recorder, 'exit');
   const bytes = await readFile(path);
-  expect(bytes.length).toBeGreaterThan(2_000);
   let found = 0;
   for (let at = bytes.indexOf('USdy'); at >= 0; at = bytes.indexOf('USdy', at + 4)) found += 1;
   return found;
