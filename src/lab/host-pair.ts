@@ -6,6 +6,7 @@ import { mkdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AgentClient, type ProtectBody } from '../agent/control/client.js';
+import { isUnanswered } from '../agent/control/control-request.js';
 import { controlSocket } from '../agent/control/control-socket.js';
 import { waitProtected } from '../agent/control/wait-protected.js';
 import type { EventRecord } from '../agent/events/events.js';
@@ -13,7 +14,6 @@ import { AGENT_PORT_DEFAULT, RUN_DIR_DEFAULT } from '../agent/limits.js';
 import type { DomainStatus } from '../agent/status.js';
 import type { Config } from '../config/config-file.js';
 import { CONFIG_FILE_DEFAULT } from '../config/paths.js';
-import { UnderstudyError } from '../errors.js';
 import type { State } from '../failover/states.js';
 import { labError } from './errors.js';
 import { writeHostFiles } from './host-files.js';
@@ -204,8 +204,7 @@ async function startAgent(lab: Lab, name: HostName): Promise<LabAgent> {
       await agent.client.list();
       return agent;
     } catch (error) {
-      const answers = !(error instanceof UnderstudyError && error.code === 'AGENT_UNREACHABLE');
-      if (answers || process_.exitCode !== null || performance.now() > deadlineMs) {
+      if (!isUnanswered(error) || process_.exitCode !== null || performance.now() > deadlineMs) {
         throw labError('LAB_AGENT_NOT_READY', `agent of host ${name}: see ${directory}/agent.log`);
       }
       await delay(AGENT_POLL_MS);

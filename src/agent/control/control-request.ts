@@ -84,6 +84,11 @@ export function unreachable(socketPath: string, cause: unknown): UnderstudyError
   return agentError(code, `${socketPath}: ${messageOf(cause)}`, { cause });
 }
 
+/** Whether a request got no answer at all, not even an error. */
+export function isUnanswered(error: unknown): boolean {
+  return error instanceof UnderstudyError && error.code === 'AGENT_UNREACHABLE';
+}
+
 /** Whether a request failed because the process that served that socket is gone. */
 export function isDeadSocket(error: unknown): boolean {
   if (!(error instanceof UnderstudyError)) return false;

@@ -11,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { messageOf, type UnderstudyError } from '../../errors.js';
 import type { Message } from '../../wire/messages.js';
-import { controlRequest, isDeadSocket } from '../control/control-request.js';
+import { controlRequest, isDeadSocket, isUnanswered } from '../control/control-request.js';
 import { agentError } from '../errors.js';
 import { SESSION_READY_TIMEOUT_MS, STATUS_TIMEOUT_MS } from '../limits.js';
 import type { EpochReport } from '../primary/epoch-report.js';
@@ -104,30 +104,30 @@ export class SessionProcess {
     return this.#lastStatus(agentError('AGENT_SESSION_DIED', message));
   }
 
-  async request(
+  /**
+   * @throws AGENT_NOT_PROTECTED when it has ended meanwhile, AGENT_SESSION_SILENT, and what the session throws; the
+   * requests below do as well
+   */
+  request(
     path: `/v1/${'unprotect' | 'pause' | 'failover' | 'switchover' | 'superseded'}`,
     body: object = {},
   ): Promise<DomainStatus> {
-    return (await controlRequest(this.paths.socket, 'POST', path, body)) as DomainStatus;
+    return this.#ask('POST', path, body);
   }
 
   /** What a primary needs to connect to this backup session, once. */
-  async admit(): Promise<Message<'prepared'>> {
-    const answer = await controlRequest(this.paths.socket, 'POST', '/v1/admit', {});
-    return answer as Message<'prepared'>;
+  admit(): Promise<Message<'prepared'>> {
+    return this.#ask('POST', '/v1/admit', {});
   }
 
   /** @throws AGENT_NO_EPOCHS, EPOCH_ENDED */
-  async checkpoint(wait: boolean): Promise<{ epoch?: number }> {
-    const { socket } = this.paths;
-    const answer = await controlRequest(socket, 'POST', '/v1/checkpoint', { wait });
-    return answer as { epoch?: number };
+  checkpoint(wait: boolean): Promise<{ epoch?: number }> {
+    return this.#ask('POST', '/v1/checkpoint', { wait });
   }
 
   /** Of the newest `count` epochs. @throws AGENT_NO_EPOCHS */
-  async epochs(count: number): Promise<EpochReport> {
-    const { socket } = this.paths;
-    return (await controlRequest(socket, 'GET', `/v1/epochs?count=${count}`)) as EpochReport;
+  epochs(count: number): Promise<EpochReport> {
+    return this.#ask('GET', `/v1/epochs?count=${count}`);
   }
 
   /** Whether the process is gone within `timeoutMs`. */
@@ -139,6 +139,22 @@ export class SessionProcess {
       timer.abort();
     }
     return this.hasEnded;
+  }
+
+  async #ask<T>(method: 'GET' | 'POST', path: string, body?: object): Promise<T> {
+    try {
+      return (await controlRequest(this.paths.socket, method, path, body)) as T;
+    } catch (cause) {
+      if (!isUnanswered(cause)) throw cause;
+      const { domain, role } = this.name;
+      // A session that ends closes its socket a moment before its process is gone.
+      if (await this.endsWithin(STATUS_TIMEOUT_MS)) {
+        const message = `the ${role} session of ${domain} has ended`;
+        throw agentError('AGENT_NOT_PROTECTED', message, { cause, domain });
+      }
+      const message = `the ${role} session does not answer: ${messageOf(cause)}`;
+      throw agentError('AGENT_SESSION_SILENT', message, { cause, domain });
+    }
   }
 
   async #followToItsEnd(onEnded: (end: SessionEnd) => void): Promise<void> {

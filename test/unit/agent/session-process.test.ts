@@ -1,9 +1,10 @@
 /** A session's status as its agent asks for it, from a control socket that the test serves. */
 
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sessionPaths } from '../../../src/agent/session/session-control.js';
 import { SessionProcess } from '../../../src/agent/session/session-process.js';
 
@@ -45,5 +46,35 @@ it('calls a session silent that never answers', async () => {
   expect(await adopted.status()).toMatchObject({
     state: 'failed',
     reason: { code: 'AGENT_SESSION_SILENT' },
+  });
+});
+
+describe('what is asked of a session whose socket is gone', () => {
+  /** A process that ends when its standard input does. */
+  const living = () => spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] });
+
+  function adopt(pid: number | undefined): SessionProcess {
+    const paths = sessionPaths(directory, name.domain, name.role);
+    return SessionProcess.adopt({ name, paths, card: { pid: pid ?? 0 } }, () => undefined);
+  }
+
+  it('is answered with its end, which comes a moment later', async () => {
+    const child = living();
+    const asked = adopt(child.pid).checkpoint(true);
+    child.stdin.end();
+    await expect(asked).rejects.toMatchObject({
+      code: 'AGENT_NOT_PROTECTED',
+      message: 'the primary session of vm has ended',
+    });
+  });
+
+  it('is answered with its silence while it lives', async () => {
+    const child = living();
+    try {
+      const refused = expect.objectContaining({ code: 'AGENT_SESSION_SILENT' });
+      await expect(adopt(child.pid).epochs(1)).rejects.toEqual(refused);
+    } finally {
+      child.stdin.end();
+    }
   });
 });
