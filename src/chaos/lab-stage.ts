@@ -14,6 +14,8 @@ export interface LabStageOptions {
   prefix: string;
   memoryMib: number;
   unsafeFaults: readonly string[];
+  /** Heartbeats missed on every path before a takeover (default: the product’s). */
+  heartbeatMissed?: number | undefined;
 }
 
 const DOMAIN = 'chaos';
@@ -33,7 +35,7 @@ const DISK_MIB = 256;
 
 /** Protected when this resolves; on failure nothing is left. */
 export async function labStage(options: LabStageOptions): Promise<Stage> {
-  const { prefix, memoryMib, unsafeFaults } = options;
+  const { prefix, memoryMib, unsafeFaults, heartbeatMissed } = options;
   // Whoever is told to stop heals and tears down by itself.
   const lab = await Lab.up({ prefix, tearDownOnSignal: false, fileSystems: FILE_SYSTEMS });
   const closers: (() => Promise<void>)[] = [() => lab.down()];
@@ -60,7 +62,11 @@ export async function labStage(options: LabStageOptions): Promise<Stage> {
     const spawn = lab.client.spawn.bind(lab.client);
     const workload = await Workload.start(spawn, guest.ip, REDIS_PORT);
     closers.push(() => workload.close());
-    await pair.protect(DOMAIN, { recovery: 'automatic', faults: [...unsafeFaults] });
+    await pair.protect(DOMAIN, {
+      recovery: 'automatic',
+      faults: [...unsafeFaults],
+      ...(heartbeatMissed === undefined ? {} : { heartbeat: { missedMax: heartbeatMissed } }),
+    });
     const bounded = FILE_SYSTEMS.map(({ path }) => path);
     return {
       hosts: [new LabHost('a', pair, bounded), new LabHost('b', pair, bounded)],

@@ -82,6 +82,10 @@ function parser(argv: readonly string[]) {
     .option('debug', { type: 'boolean', default: false, describe: 'print stack traces' })
     .option('prefix', { type: 'string', default: LAB_PREFIX, describe: 'of the laboratory' })
     .option('memory', { type: 'number', default: 256, describe: 'of the laboratory’s guest, MiB' })
+    .option('heartbeat-missed', {
+      type: 'number',
+      describe: 'heartbeats missed before a takeover (--lab only; default 5)',
+    })
     .option('unsafe-fault', {
       type: 'string',
       array: true,
@@ -143,6 +147,7 @@ async function runCommandLine(options: Options, argv: readonly string[]): Promis
           prefix: options.prefix,
           memoryMib: options.memory,
           unsafeFaults: options.unsafeFault,
+          heartbeatMissed: options.heartbeatMissed,
         })
       : await inventoryStage(hosts, {
           domain: options.domain ?? '',
@@ -207,6 +212,9 @@ function checkOptions(options: Options): void {
   if (!lab && domain === undefined) throw usage('--inventory needs --domain');
   if (!lab && workload && redis === undefined) {
     throw usage('give --redis HOST[:PORT], or --no-workload: then lost writes go unseen');
+  }
+  if (!lab && options.heartbeatMissed !== undefined) {
+    throw usage('--heartbeat-missed is for --lab only: real hosts have it in config.yaml');
   }
   if (!lab && options.unsafeFault.length > 0) throw usage('--unsafe-fault is for --lab only');
   if (!Number.isInteger(faults) || faults < 1 || faults > FAULTS_MAX) {

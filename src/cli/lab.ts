@@ -95,6 +95,10 @@ const demo = defineCommand({
         default: true,
         describe: 'a disk on which Redis keeps every write before it answers (--no-disk: none)',
       })
+      .option('heartbeat-missed', {
+        type: 'number',
+        describe: 'heartbeats missed before a takeover (default 5); more on a busy machine',
+      })
       .option('unsafe-fault', { type: 'string', array: true, default: [], hidden: true })
       .epilogue(
         Object.entries(SCENARIO_NAMES)
@@ -118,6 +122,7 @@ const demo = defineCommand({
         machine: options.machine,
         policy: policyBody(options),
         durationS: options.duration,
+        heartbeatMissed: options.heartbeatMissed,
         kill: options.kill,
         faults: options.unsafeFault,
         disk: options.disk,

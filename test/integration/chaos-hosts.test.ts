@@ -26,7 +26,7 @@ import { runCommand } from '../../src/lab/command.js';
 import { HostPair } from '../../src/lab/host-pair.js';
 import { Lab } from '../../src/lab/lab.js';
 import { HOST_ADDRESSES, type HostName } from '../../src/lab/layout.js';
-import { eventually, labPrefix } from './lab-steps.js';
+import { eventually, labPrefix, PATIENT } from './lab-steps.js';
 
 const PREFIX = labPrefix('ch');
 const DOMAIN = 'chosts';
@@ -111,7 +111,7 @@ describe('a chaos host', () => {
   beforeAll(async () => {
     keys = await Keys.make();
     lab = await Lab.up({ prefix: PREFIX, fileSystems: [{ path: BOUNDED, mib: 32 }] });
-    pair = await HostPair.start(lab, { respawnAgents: true });
+    pair = await HostPair.start(lab, { ...PATIENT, respawnAgents: true });
     await lab.startGuest({ name: DOMAIN, run: ['beacon'] });
     await pair.protect(DOMAIN);
     hosts.lab = new LabHost('b', pair, [BOUNDED]);

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ChaosVerdict } from '../../src/chaos/verdict.js';
 import { Lab } from '../../src/lab/lab.js';
 import { runDirectory } from '../../src/lab/layout.js';
-import { labPrefix } from './lab-steps.js';
+import { labPrefix, PATIENT_MISSED } from './lab-steps.js';
 
 const PREFIX = labPrefix('uc');
 const PROGRAM = fileURLToPath(new URL('../../bin/understudy-chaos', import.meta.url));
@@ -23,6 +23,8 @@ faults:
   - {fault: stop-agent, on: primary, for: 500ms}
   - {fault: cut-lan, on: backup, way: in, for: 1s}
 `;
+
+const PATIENTLY = ['--heartbeat-missed', String(PATIENT_MISSED)];
 
 interface Ran {
   exitCode: number | null;
@@ -54,7 +56,7 @@ describe('understudy-chaos', () => {
 
   it('goes through three faults, loses nothing, and says so', async () => {
     const report = `${directory}/report.html`;
-    const plan = ['--schedule', `${directory}/plan.yaml`];
+    const plan = ['--schedule', `${directory}/plan.yaml`, ...PATIENTLY];
     const ran = await run('--lab', '--prefix', PREFIX, ...plan, '--report', report, '--json');
     expect(ran.exitCode, ran.stderr).toBe(0);
     const verdict = JSON.parse(ran.stdout.trim().split('\n').at(-1) ?? '') as ChaosVerdict;
@@ -78,7 +80,7 @@ describe('understudy-chaos', () => {
       `${directory}/long.yaml`,
       'faults: [{fault: cut-all, on: backup, way: in, for: 30min}]\n',
     );
-    const plan = ['--schedule', `${directory}/long.yaml`];
+    const plan = ['--schedule', `${directory}/long.yaml`, ...PATIENTLY];
     const child = start('--lab', '--prefix', PREFIX, ...plan);
     const stderr = textOf(child.stderr);
     const said: string[] = [];
@@ -106,6 +108,7 @@ describe('understudy-chaos', () => {
   it.each([
     [['--faults', '3'], 'CHAOS_USAGE'],
     [['--lab', '--faults', '0'], 'CHAOS_USAGE'],
+    [['--inventory', 'x.yaml', '--domain', 'vm1', '--heartbeat-missed', '9'], 'CHAOS_USAGE'],
     [['--lab', '--colour', 'red'], 'Unknown argument'],
     [['--inventory', 'x.yaml', '--domain', 'vm1'], 'CHAOS_USAGE'],
   ])('refuses %j', async (args, why) => {

@@ -9,7 +9,7 @@ import type { DomainStatus } from '../../src/agent/status.js';
 import { HostPair } from '../../src/lab/host-pair.js';
 import { Lab } from '../../src/lab/lab.js';
 import { HOST_ADDRESSES } from '../../src/lab/layout.js';
-import { eventually, killQemu, labPrefix } from './lab-steps.js';
+import { eventually, killQemu, labPrefix, PATIENT } from './lab-steps.js';
 import { screens, Terminal } from './terminal.js';
 
 const PREFIX = labPrefix('cv');
@@ -23,7 +23,7 @@ let b = '';
 
 beforeAll(async () => {
   lab = await Lab.up({ prefix: PREFIX });
-  pair = await HostPair.start(lab);
+  pair = await HostPair.start(lab, PATIENT);
   [a, b] = [pair.agent('a').socket, pair.agent('b').socket];
   await lab.startGuest({ name: 'web1', run: ['redis'], memoryMib: 256 });
 });

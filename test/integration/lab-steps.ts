@@ -15,7 +15,9 @@ const CHECKS_TIMEOUT_MS = 60_000;
  * A machine that others share may stand still for a second. Where that is not what a test is about, it is no failure:
  * silence counts after 1.5 s and not after 250 ms.
  */
-export const PATIENT: HostPairOptions = { heartbeat: { interval: 50, missed: 30 } };
+export const PATIENT_MISSED = 30;
+export const PATIENT: HostPairOptions = { heartbeat: { interval: 50, missed: PATIENT_MISSED } };
+export const PATIENT_MS = 50 * PATIENT_MISSED;
 
 /** A prefix of its own for each test file, so that one file's leftovers never meet another's. */
 export function labPrefix(name: string): string {

@@ -19,7 +19,7 @@ import {
 } from '../../src/pki/authority.js';
 import { pkiFiles } from '../../src/pki/files.js';
 import { PROTOCOL_VERSIONS } from '../../src/wire/messages.js';
-import { eventually, killQemu, labPrefix, waitTakeover } from './lab-steps.js';
+import { eventually, killQemu, labPrefix, PATIENT, waitTakeover } from './lab-steps.js';
 import { Peer, type PeerManners, type PeerReply, prepareMessage } from './peer.js';
 
 const PREFIX = labPrefix('pt');
@@ -78,7 +78,7 @@ describe('of two hosts', () => {
 
   beforeAll(async () => {
     lab = await Lab.up({ prefix: PREFIX });
-    pair = await HostPair.start(lab);
+    pair = await HostPair.start(lab, PATIENT);
     await lab.startGuest({ name: 'web1', run: ['redis'] });
   });
   afterAll(() => Lab.tearDown(PREFIX));
@@ -185,7 +185,7 @@ describe('of two hosts with a replication link of their own', () => {
 
   beforeAll(async () => {
     lab = await Lab.up({ prefix });
-    pair = await HostPair.start(lab, { encrypt: false });
+    pair = await HostPair.start(lab, { ...PATIENT, encrypt: false });
     await lab.startGuest({ name: 'web1', run: ['redis'] });
   });
   afterAll(() => Lab.tearDown(prefix));

@@ -7,7 +7,7 @@ import { HostPair } from '../../src/lab/host-pair.js';
 import { Lab } from '../../src/lab/lab.js';
 import { HOST_ADDRESSES } from '../../src/lab/layout.js';
 import type { GuestRecord } from '../../src/lab/state.js';
-import { eventually, labPrefix } from './lab-steps.js';
+import { eventually, labPrefix, PATIENT } from './lab-steps.js';
 import { Peer, prepareMessage } from './peer.js';
 
 const PREFIX = labPrefix('re');
@@ -20,7 +20,7 @@ describe('refusals', () => {
 
   beforeAll(async () => {
     lab = await Lab.up({ prefix: PREFIX });
-    pair = await HostPair.start(lab);
+    pair = await HostPair.start(lab, PATIENT);
     guest = await lab.startGuest({ name: 'plain', run: ['redis'] });
   });
   afterAll(() => Lab.tearDown(PREFIX));

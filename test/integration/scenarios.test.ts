@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runDemo } from '../../src/lab/demo/demo.js';
 import { promiseKept } from '../../src/lab/demo/figures.js';
 import { Lab } from '../../src/lab/lab.js';
-import { labPrefix } from './lab-steps.js';
+import { labPrefix, PATIENT_MISSED } from './lab-steps.js';
 
 const PREFIX = labPrefix('sc');
 const noop = (): void => undefined;
@@ -29,6 +29,7 @@ describe('a scenario', () => {
         scenario,
         ...{ memoryMib: 256, vcpus: 1, machine: 'q35' },
         ...{ policy: {}, durationS: 1, kill: 'qemu', faults: [] },
+        heartbeatMissed: PATIENT_MISSED,
       },
       { phase: noop, syncing: noop, epochs: noop },
     );

@@ -7,7 +7,7 @@ import { runDemo } from '../../src/lab/demo/demo.js';
 import { type DemoOptions, promiseKept } from '../../src/lab/demo/figures.js';
 import type { Narrator } from '../../src/lab/demo/stage.js';
 import { Lab } from '../../src/lab/lab.js';
-import { labPrefix } from './lab-steps.js';
+import { labPrefix, PATIENT_MISSED } from './lab-steps.js';
 
 const PREFIX = labPrefix('to');
 const silent: Narrator = { phase: noop, syncing: noop, epochs: noop };
@@ -19,6 +19,7 @@ const plain: DemoOptions = {
   durationS: 2,
   kill: 'qemu',
   faults: [],
+  heartbeatMissed: PATIENT_MISSED,
 };
 
 function noop(): void {
@@ -40,7 +41,7 @@ describe('a takeover', () => {
     ['QEMU of a q35 guest', plain],
     [
       'the whole host of a pc guest with 2 vCPUs',
-      { ...plain, machine: 'pc', vcpus: 2, kill: 'host' },
+      { ...plain, machine: 'pc', vcpus: 2, kill: 'host', heartbeatMissed: undefined },
     ],
   ] as const)('after the death of %s keeps every promise', async (_what, options) => {
     const figures = await runDemo(options, silent);

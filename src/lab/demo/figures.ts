@@ -23,6 +23,8 @@ export interface DemoOptions {
   machine: MachineType;
   policy: PolicyChoice;
   durationS: number;
+  /** Heartbeats missed on every path before a takeover (default: the product’s). */
+  heartbeatMissed?: number | undefined;
   kill: 'qemu' | 'host';
   /** Planted faults, for the tests that must notice them. */
   faults: readonly string[];

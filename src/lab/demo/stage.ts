@@ -124,9 +124,11 @@ export class Stage {
     await delay(UNPROTECTED_MS);
     const askedAtMs = monotonicMs();
     this.#askedAtEpochMs = Date.now();
+    const { policy, faults, heartbeatMissed } = this.options;
     await this.pair.protect(DOMAIN, {
-      ...this.options.policy,
-      faults: [...this.options.faults],
+      ...policy,
+      ...(heartbeatMissed === undefined ? {} : { heartbeat: { missedMax: heartbeatMissed } }),
+      faults: [...faults],
       recovery,
       onStatus: this.tell.syncing,
     });
