@@ -92,16 +92,13 @@ describe('a protected domain', () => {
 
   it('does not wait for ever when only the replication link is cut', async () => {
     await pair.protect(guest.name);
+    const since = new Date();
     await lab.setLink('b', 'repl', false);
     try {
       // Heartbeats go on over the other path, so nobody is suspected; the checkpoint has its own bound.
-      const status = await pair.waitFor(
-        'a',
-        guest.name,
-        ({ state }) => state === 'degraded',
-        10_000,
-      );
-      expect(status.reason?.code).toBe('WIRE_TIMED_OUT');
+      const timeoutMs = LOST_MS_MAX;
+      const lost = await pair.waitEntered('a', guest.name, 'degraded', { since, timeoutMs });
+      expect(lost.reason?.code).toBe('WIRE_TIMED_OUT');
       await waitTakeover(pair, 'b', guest.name);
     } finally {
       await lab.setLink('b', 'repl', true);

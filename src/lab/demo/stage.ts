@@ -7,7 +7,7 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readEvents } from '../../agent/events/event-tail.js';
 import { STATE_DIR_DEFAULT } from '../../agent/limits.js';
-import type { DomainStatus, Takeover } from '../../agent/status.js';
+import type { DomainStatus, Reason, Takeover } from '../../agent/status.js';
 import { monotonicMs } from '../../clock.js';
 import type { GuestOptions } from '../guest.js';
 import { HostPair } from '../host-pair.js';
@@ -150,6 +150,12 @@ export class Stage {
   /** @throws LAB_STATE_NOT_REACHED */
   waitFor(host: HostName, wanted: (status: DomainStatus) => boolean): Promise<DomainStatus> {
     return this.pair.waitFor(host, DOMAIN, wanted, STATE_TIMEOUT_MS);
+  }
+
+  /** Why it is degraded, or was for a moment, since the epoch ms `sinceMs`. @throws LAB_STATE_NOT_REACHED */
+  async degraded(host: HostName, sinceMs: number): Promise<Reason | undefined> {
+    const when = { since: new Date(sinceMs), timeoutMs: STATE_TIMEOUT_MS };
+    return (await this.pair.waitEntered(host, DOMAIN, 'degraded', when)).reason;
   }
 
   /** Both hosts say so; the conversation goes on for a while. @throws LAB_STATE_NOT_REACHED */

@@ -21,8 +21,9 @@ export const backupDeath: Scenario = {
     b: ['backup syncing', 'backup protected', 'backup syncing', 'backup protected'],
   }),
   play: async (stage) => {
+    const sinceMs = Date.now();
     const fault = await stage.kill('b', 'host');
-    const { reason } = await stage.waitFor('a', ({ state }) => state === 'degraded');
+    const reason = await stage.degraded('a', sinceMs);
     const noticedAtMs = monotonicMs();
     stage.say(
       `host a is degraded after ${(noticedAtMs - fault.atMs).toFixed(0)} ms (${reason?.code}): ` +

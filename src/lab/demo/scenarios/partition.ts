@@ -61,9 +61,10 @@ async function cut(stage: Stage, primary: HostName, links: readonly Link[]): Pro
   listener?.log.expectTakeover(to);
   const which = links.length === 1 ? 'the replication link alone' : 'every path';
   stage.say(`CUT: ${which} between the hosts`);
+  const sinceMs = Date.now();
   const atMs = monotonicMs();
   await Promise.all(links.map((link) => lab.setLink(primary, link, false)));
-  const { reason } = await stage.waitFor(primary, ({ state }) => state === 'degraded');
+  const reason = await stage.degraded(primary, sinceMs);
   stage.say(
     `host ${primary}, the primary, is degraded after ${(monotonicMs() - atMs).toFixed(0)} ms ` +
       `(${reason?.code}): its output stays held`,
