@@ -63,7 +63,7 @@ PlugPath::PlugPath(const Options& options) : options_(options) {
     Replug(options_.limit_bytes);
     SetLinkUp(socket_, plug_.link, true);
     made_place_ = EnsurePlace();
-    EnsureRedirect();
+    EnsureRedirect(Strangers::kRefused);
   } catch (...) {
     Abandon();
     throw;
@@ -96,7 +96,9 @@ PlugPath::Repair PlugPath::Restore(const std::string& distrust) {
   if (!ifb->up) SetLinkUp(socket_, plug_.link, true);
   if (EnsurePlace()) note("the clsact qdisc of " + options_.tap + " was removed");
   const bool was_whole = repair.found.empty();
-  if (EnsureRedirect() && was_whole) note("the redirect of " + options_.tap + " was changed or removed");
+  if (EnsureRedirect(Strangers::kMakeRoom) && was_whole) {
+    note("the redirect of " + options_.tap + " was changed or removed");
+  }
   return repair;
 }
 
@@ -151,22 +153,36 @@ bool PlugPath::EnsurePlace() {
   return true;
 }
 
-// True when it had to be added.
-bool PlugPath::EnsureRedirect() {
+// True when output did not go through it.
+bool PlugPath::EnsureRedirect(Strangers strangers) {
   std::array<bool, kPlaces.size()> ours{};
   std::array<bool, kPlaces.size()> dead{};
-  for (const FilterInfo& filter : ReadFilters(socket_, tap_link_, FilterSide::kIngress)) {
+  std::array<bool, kPlaces.size()> theirs{};
+  const auto is_ours = [this](const FilterInfo& filter) {
+    return IsPlace(filter.preference) && filter.takes_all && filter.redirected_to == plug_.link;
+  };
+  const std::vector<FilterInfo> filters = ReadFilters(socket_, tap_link_, FilterSide::kIngress);
+  for (const FilterInfo& filter : filters) {
     for (size_t place = 0; place < kPlaces.size(); place++) {
       if (filter.preference != kPlaces[place]) continue;
-      if (filter.takes_all && filter.redirected_to == plug_.link) {
+      if (is_ours(filter)) {
         ours[place] = true;
       } else if (filter.redirected_to == 0) {
         dead[place] = true;
-      } else {
+      } else if (strangers == Strangers::kRefused) {
         throw CodedError("HOLD_TAP_BUSY", options_.tap + " has an ingress filter of preference " +
                                               std::to_string(filter.preference));
+      } else {
+        theirs[place] = true;
       }
     }
+  }
+  // Whoever stands behind it gets no frame.
+  const bool was_in_front = !filters.empty() && is_ours(filters.front());
+  for (size_t place = 0; place < kPlaces.size() && !was_in_front; place++) {
+    if (!theirs[place]) continue;
+    RemoveFilter(socket_, tap_link_, kPlaces[place]);
+    ours[place] = dead[place] = false;
   }
   const bool add = !ours[0] && !ours[1];
   if (add) {
@@ -179,7 +195,7 @@ bool PlugPath::EnsureRedirect() {
   for (size_t place = 0; place < kPlaces.size(); place++) {
     if (dead[place]) RemoveFilter(socket_, tap_link_, kPlaces[place]);
   }
-  return add;
+  return !was_in_front;
 }
 
 void PlugPath::Remove() {

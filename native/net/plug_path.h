@@ -70,7 +70,9 @@ class PlugPath {
  private:
   bool FindOrMakeIfb();
   bool EnsurePlace();
-  bool EnsureRedirect();
+  // Filters of somebody else in our places: refused before the hold began; later they go where they are in front.
+  enum class Strangers { kRefused, kMakeRoom };
+  bool EnsureRedirect(Strangers strangers);
 
   const Options options_;
   RtnlSocket socket_;

@@ -31,6 +31,7 @@ import {
   readBridge,
   readHoldFilters,
   readLearned,
+  readPlacesToFree,
   readVlans,
 } from './tap-state.js';
 
@@ -61,7 +62,7 @@ export async function restoreTap(options: { tap: string; bridge: string }): Prom
   await requireNoLiveHolder(port.tap);
   const guest = await findLink(port.tap);
   if (guest === undefined) return;
-  const stopped = (await readHoldFilters(port.tap, port.readTap)).length > 0;
+  const stopped = (await readPlacesToFree(port.tap, port.readTap)).length > 0;
   const left = decodePortRecord(guest.alias);
   if (left === undefined && !stopped && guest.master === port.bridge) return;
   const record = left ?? (await recordOf(port, guest));

@@ -28,6 +28,7 @@ import {
   readHoldFilters,
   readLearned,
   readLink,
+  readPlacesToFree,
 } from './tap-state.js';
 
 /** The interfaces of one held guest. */
@@ -137,7 +138,7 @@ export async function planFreeing(port: SplitPort, record: PortRecord): Promise<
   const { tap, readTap } = port;
   const ownsQdisc = record.ownsQdisc && (await hasIngressQdisc(tap));
   return [
-    ...dropHoldLines(tap, await readHoldFilters(tap, readTap)),
+    ...dropHoldLines(tap, await readPlacesToFree(tap, readTap)),
     ...(ownsQdisc ? [`qdisc del dev ${tap} clsact`] : []),
   ];
 }

@@ -191,27 +191,45 @@ const filterSchema = z.array(
   }),
 );
 
-/**
- * The preferences at which output is redirected by a hold, live (`readTap`) or dead (the kernel
- * names a device that is gone `*`; a dead plug's IFB is still there). HOLD_TAP_BUSY when somebody else filters there.
- */
+/** Where output is redirected by a hold, live or dead. @throws HOLD_TAP_BUSY when somebody else redirects it there */
 export async function readHoldFilters(tap: string, readTap: string): Promise<HoldPreference[]> {
+  const places = await readPlaces(tap, readTap);
+  const busy = places.find(({ others }) => others);
+  if (busy !== undefined) {
+    const message = `${tap} has an ingress filter of preference ${busy.preference}`;
+    throw holdError('HOLD_TAP_BUSY', message);
+  }
+  return preferencesHeld(places);
+}
+
+/** Of a hold that is there: what somebody has put beside its filter since is in its place, and goes with it. */
+export async function readPlacesToFree(tap: string, readTap: string): Promise<HoldPreference[]> {
+  return preferencesHeld(await readPlaces(tap, readTap));
+}
+
+interface Place {
+  readonly preference: HoldPreference;
+  /** A hold redirects output here. */
+  readonly held: boolean;
+  /** So does somebody else. */
+  readonly others: boolean;
+}
+
+const preferencesHeld = (places: readonly Place[]): HoldPreference[] =>
+  places.filter(({ held }) => held).map(({ preference }) => preference);
+
+/** A dead hold's filter leads to `*`, which is how the kernel names a device that is gone; a dead plug's IFB is there. */
+async function readPlaces(tap: string, readTap: string): Promise<Place[]> {
   const answer = await askJson('tc', ['filter', 'show', 'dev', tap, 'ingress']);
   const filters = parse(filterSchema, answer, 'filter');
-  const ifb = ifbOf(tap);
-  return holdPreferences.filter((preference) => {
-    const here = filters.filter((filter) => filter.pref === preference);
-    const targets = here
-      .flatMap((filter) => filter.options?.actions ?? [])
-      .filter((action) => action.kind === 'mirred')
-      .map((action) => action.to_dev);
-    if (
-      here.length > 0 &&
-      !targets.every((target) => target === '*' || target === readTap || target === ifb)
-    ) {
-      throw holdError('HOLD_TAP_BUSY', `${tap} has an ingress filter of preference ${preference}`);
-    }
-    return targets.length > 0;
+  const own = new Set(['*', readTap, ifbOf(tap)]);
+  return holdPreferences.map((preference) => {
+    const targets = filters
+      .filter(({ pref }) => pref === preference)
+      .flatMap(({ options }) => options?.actions ?? [])
+      .filter(({ kind }) => kind === 'mirred')
+      .map(({ to_dev: target = '' }) => own.has(target));
+    return { preference, held: targets.includes(true), others: targets.includes(false) };
   });
 }
 

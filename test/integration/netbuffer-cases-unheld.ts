@@ -21,17 +21,26 @@ interface Sabotage {
 /** Behind a held tap that is no bridge port nothing gets out, whatever happens to its filter. */
 const leakMax: Record<HoldBackendName, number> = { holder: 0, plug: 50 };
 
+/** Sends all of the guest's output to nobody. */
+const elsewhere = (preference: 1 | 2): string =>
+  `tc filter add dev ${tap} ingress protocol all pref ${preference} u32 match u32 0 0 at -12 action mirred egress redirect dev us3null`;
+
+/** In this order it is replaced at one stroke, with no time in between to put it back. */
+const replaced: Record<HoldBackendName, string> = {
+  holder: `${elsewhere(1)}
+    first=$(tc filter show dev ${tap} ingress | sed -n 's/.* fh \\([0-9a-f]*::800\\) .*/\\1/p')
+    tc filter del dev ${tap} ingress pref 1 handle "$first" u32`,
+  plug: `${elsewhere(2)}
+    tc filter del dev ${tap} ingress pref 1`,
+};
+
 const sabotages: Record<HoldBackendName, readonly Sabotage[]> = {
   holder: [
     {
       what: "the filter on the tap's ingress is removed",
       script: `tc filter del dev ${tap} ingress`,
     },
-    {
-      what: 'the filter is replaced by one that sends output elsewhere',
-      script: `tc filter del dev ${tap} ingress
-        tc filter add dev ${tap} ingress protocol all pref 1 u32 match u32 0 0 at -12 action mirred egress redirect dev us3null`,
-    },
+    { what: 'the filter is replaced by one that sends output elsewhere', script: replaced.holder },
     {
       what: 'the clsact is removed from the tap',
       script: `tc qdisc del dev ${tap} clsact`,
@@ -57,6 +66,7 @@ const sabotages: Record<HoldBackendName, readonly Sabotage[]> = {
       what: "the filter on the tap's ingress is removed",
       script: `tc filter del dev ${tap} ingress`,
     },
+    { what: 'the filter is replaced by one that sends output elsewhere', script: replaced.plug },
     {
       what: 'the clsact is removed from the tap',
       script: `tc qdisc del dev ${tap} clsact`,
@@ -132,10 +142,34 @@ function talkingCase(backend: HoldBackendName, { what, script }: Sabotage): Hold
   };
 }
 
+/** The plug's own classifier has room for one filter per preference. */
+const behind: Record<HoldBackendName, readonly (1 | 2)[]> = { holder: [1, 2], plug: [2] };
+
+function behindCase(backend: HoldBackendName, preference: 1 | 2): HoldCase {
+  return {
+    name: `goes on, and ends, with somebody's filter of preference ${preference} behind its own`,
+    only: ({ name }) => name === backend,
+    run: async (scene) => {
+      const { hold, told } = await scene.begin();
+      await sh(elsewhere(preference));
+      await scene.burst(1, 10);
+      await scene.held(hold, 10);
+      assert.equal(await releaseAll(hold, 1), 10);
+      await scene.untilSeen(1, 10);
+      assert.deepEqual(told.troubles, []);
+      await scene.end(hold);
+      await sh(`tc filter del dev ${tap} ingress 2>/dev/null || true`);
+      await scene.burst(11, 20);
+      await scene.untilSeen(1, 20);
+    },
+  };
+}
+
 export const unheldCases: readonly HoldCase[] = (['holder', 'plug'] as const).flatMap((backend) => {
   const [first, ...rest] = sabotages[backend];
   assert.ok(first);
   return [first, ...rest]
     .map((sabotage) => caseOf(backend, sabotage))
-    .concat(talkingCase(backend, first));
+    .concat(talkingCase(backend, first))
+    .concat(behind[backend].map((preference) => behindCase(backend, preference)));
 });
